@@ -46,10 +46,11 @@ from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures import error_rates  # noqa: E402
 from pgcontrol.measures.collapse import collapse  # noqa: E402
-from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
+from pgcontrol.measures.curves import KL, RETURN, STEPS, column, smooth, spreads  # noqa: E402
 from pgcontrol.measures.error_rates import Rates  # noqa: E402
+from pgcontrol.measures.returns import Reach  # noqa: E402
 from pgcontrol.measures.verdicts import COLLAPSED, SUSPECTED, Limits  # noqa: E402
-from pgcontrol.runs import checkpoint  # noqa: E402
+from pgcontrol.runs import checkpoint, reached  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.load import env_to_play  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
@@ -227,9 +228,15 @@ def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
                 _add(row | stamp)
 
 
-def word(run: Judged) -> str:
-    """The verdict of today's rule on the spread of a run, from its log alone."""
-    return collapse(run.log, run.about["settings"]["total_steps"], Limits()).word
+def word(run: Judged, runs: Collection[Judged]) -> str:
+    """The verdict of today's rule on the spread of a run, from its log and from the returns of its other seeds."""
+    cell = [run.about["env"], run.about["settings"]]
+    others = [other for other in runs if [other.about["env"], other.about["settings"]] == cell and other is not run]
+    ends = [float(smooth(column(other.log, RETURN)[1])[-1]) for other in others]
+    known = (
+        Reach(float(np.median(ends)), "other seeds") if ends else reached.reach(run.about["env"], run.log[-1][STEPS])
+    )
+    return collapse(run.log, run.about["settings"]["total_steps"], Limits(), reach=known).word
 
 
 def table() -> None:
@@ -257,7 +264,7 @@ def table() -> None:
         for kind, gaussian in (("a Gaussian head", True), ("another head", False)):
             mine = [run for run in runs.values() if run.about["seed"] % 2 == parity and run.gaussian == gaussian]
             known = [(run, run.lost() is not False) for run in mine if run.lost() is not None]
-            by_log = Rates.of([(word(run) == SUSPECTED, lost) for run, lost in known])
+            by_log = Rates.of([(word(run, runs.values()) == SUSPECTED, lost) for run, lost in known])
             by_branches = Rates.of([(said, lost) for run, lost in known if (said := run.branched()) is not None])
             halves.setdefault(half, {})[kind] = {SUSPECTED: by_log, COLLAPSED: by_branches}
             lines.append(f"| {half}, {kind}: {len(known)} | the log | {by_log.precision} | {by_log.recall} |")
@@ -270,7 +277,7 @@ def table() -> None:
     ]
     for name, run in runs.items():
         said = " | ".join(answer(run, schedule, score) for schedule, score in KINDS)
-        lines.append(f"| {name} | {word(run)} | {said} |")
+        lines.append(f"| {name} | {word(run, runs.values())} | {said} |")
     (HERE / "natural.md").write_text("\n".join(lines) + "\n")
 
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, counts, smooth, spreads
+from pgcontrol.measures.returns import Reach, far_below
 from pgcontrol.measures.verdicts import COLLAPSED, HEALTHY, NOT_JUDGED, SHARP, SUSPECTED, Limits, Verdict
-from pgcontrol.text import probability, with_error
+from pgcontrol.text import probability, short, with_error
 
 # Widened branches that still rise are extrapolated by this many tenths of their length: training returns are means
 # over 100 episodes, and lag behind the policy by about that much
 LONGER = 2
+HALVED = 2.0  # a spread that fell by less than this factor was not lost early
 
 
 class Onset(NamedTuple):
@@ -34,11 +36,13 @@ class Spending(NamedTuple):
         step: when half of the fall of the spread's logarithm was over.
         fall: ratio of the initial to the smallest spread.
         gained: fraction of the return's gain that had been made by then.
+        returned: the return at that step, in training.
     """
 
     step: int
     fall: float
     gained: float
+    returned: float
 
 
 class Gain(NamedTuple):
@@ -100,12 +104,34 @@ def spending(rows: LogRows) -> Spending | None:
     step = steps[np.argmax(logs <= logs[0] - fall / 2)]
     curve = smooth(returns)
     gain = curve.max() - curve[0]
-    gained = (np.interp(step, at, curve) - curve[0]) / gain if gain > 0 else 0.0
-    return Spending(int(step), float(np.exp(fall)), float(np.clip(gained, 0, 1)))
+    returned = float(np.interp(step, at, curve))
+    gained = (returned - curve[0]) / gain if gain > 0 else 0.0
+    return Spending(int(step), float(np.exp(fall)), float(np.clip(gained, 0, 1)), returned)
+
+
+def lost_early(rows: LogRows, limits: Limits, reach: Reach | None) -> tuple[str, int] | None:
+    """Why a run lost its spread before it learned, and when; None: it did not, or there is nothing to compare it with.
+
+    It ends far below what other runs reached, its spread fell to a half or less, and half of this fall was over before
+    it had made the fraction `early` of the way from its first return to theirs.
+    """
+    spent, (_, returns) = spending(rows), column(rows, RETURN)
+    if reach is None or spent is None or spent.fall < HALVED or not far_below(returns, reach.value, limits):
+        return None
+    start = returns[:3].mean()
+    if spent.returned - start >= limits.early * (reach.value - start):
+        return None
+    fall = f"half of the spread's fall, by a factor of {spent.fall:.1f}, was over at step {spent.step:,}"
+    return f"{fall}, at a return of {short(spent.returned)}; {reach.whose} reached {short(reach.value)}", spent.step
 
 
 def collapse(
-    rows: LogRows, budget: int, limits: Limits, gains: Sequence[Gain] = (), joints: Sequence[str] = ()
+    rows: LogRows,
+    budget: int,
+    limits: Limits,
+    gains: Sequence[Gain] = (),
+    joints: Sequence[str] = (),
+    reach: Reach | None = None,
 ) -> Verdict:
     """healthy, sharp, suspected or collapsed.
 
@@ -115,18 +141,25 @@ def collapse(
         limits: thresholds.
         gains: results of branches, for each place where some begin.
         joints: names of the joints; without them joints have numbers.
+        reach: what other runs reached.
     """
     steps, spread = spreads(rows)
     if not len(steps):
         return Verdict("spread", NOT_JUDGED, "the log does not contain it")
-    found = onset(steps, spread, budget, limits)
+    found, early = onset(steps, spread, budget, limits), lost_early(rows, limits, reach)
     if found is None:
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
-        word, why, step = _widened(gains, limits) if gains else (HEALTHY, "", None)
+        word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
+        if gains:
+            word, why, step = _widened(gains, limits)
         return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
     where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
-    word, why = _proved(gains, limits) if gains else _suspected(rows, budget, found, limits)
+    word, why = _suspected(rows, budget, found, limits)
+    if gains:
+        word, why = _proved(gains, limits)
+    elif word == SHARP and early:
+        word, why = SUSPECTED, early[0]
     return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
 
 

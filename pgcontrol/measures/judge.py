@@ -64,5 +64,5 @@ def judge(
     if returned.word == NOT_JUDGED and len(column(rows, RETURN)[0]) and not known.gains:
         # too short to judge anything; a clone has no returns, and branches have judged the spread
         return [returned, *numbers(rows)]
-    spread = collapse(rows, budget, limits, known.gains, known.joints)
+    spread = collapse(rows, budget, limits, known.gains, known.joints, known.reach)
     return [spread, *played(rows, limits), returned, *routes(rows, limits), *numbers(rows)]

@@ -66,7 +66,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
         what = f"at {short(end)} since step {since:,}; {reach.whose} reached {short(reach.value)}"
         return Verdict("return", STUCK, what, since)
     if learned:
-        behind = reach is not None and end - start < limits.short_of * (reach.value - start)
+        behind = reach is not None and far_below(returns, reach.value, limits)
         more = f", and still rising; {reach.whose} reached {short(reach.value)}" if reach and behind else ""
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}{more}")
     at = int(steps[curve.argmax()])
@@ -76,11 +76,23 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     return Verdict("return", NO_GAIN, worse + path)
 
 
+def far_below(returns: np.ndarray, reach: float, limits: Limits) -> bool:
+    """Whether a run made less than the fraction `short_of` of the way from its first return to another one.
+
+    Args:
+        returns: [n], in training.
+        reach: the return to compare with.
+        limits: thresholds.
+    """
+    start = returns[:3].mean()
+    return bool(smooth(returns)[-1] - start < limits.short_of * (reach - start))
+
+
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
     """The step since which a run stays far below a return; None: it does not.
 
-    Far below: it made less than the fraction `short_of` of the way. Stays: in its last quarter it rose by less than
-    `rising` of what is missing. The step is the first at which the curve was as high as at the end, minus what counts.
+    Far below: see `far_below`. Stays: in its last quarter it rose by less than `rising` of what is missing. The step is
+    the first at which the curve was as high as at the end, minus what counts.
 
     Args:
         steps: [n].
@@ -88,10 +100,10 @@ def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Lim
         reach: the return to compare with.
         limits: thresholds.
     """
-    curve = smooth(returns)
-    start, end = returns[:3].mean(), curve[-1]
-    if end - start >= limits.short_of * (reach - start):
+    if not far_below(returns, reach, limits):
         return None
+    curve = smooth(returns)
+    end = curve[-1]
     rise = end - np.interp(0.75 * steps[-1], steps, curve)
     if rise > limits.rising * (reach - end):
         return None

@@ -43,6 +43,9 @@ class Limits:
         0.5, "declined, or destroyed by a spike, if this fraction of the gain is lost", above=0, below=1
     )
     short_of: float = option(0.5, "stuck below this fraction of the way to what other runs reached", above=0, below=1)
+    early: float = option(
+        0.25, "spread was lost early if half of its fall was over before this fraction of that way", above=0, below=1
+    )
     ahead: float = option(0.1, "the mode is weak if samples beat it by this fraction of the return's range", above=0)
     uneven: float = option(0.5, "entropy of the routes in training below which there are few", least=0, below=1)
 

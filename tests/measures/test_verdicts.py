@@ -94,6 +94,37 @@ def test_words_without_a_counterfactual(spread, returns, word):
     assert collapse(log(spread, returns), BUDGET, Limits()).word == word
 
 
+def shrinking(by, to=0.15):
+    """Spread of both joints from 0.4 to `to`, in a straight line until a share of the run: never narrow."""
+    return np.maximum(0.4 - (0.4 - to) * np.arange(N) / (by * N), to)
+
+
+@pytest.mark.parametrize(
+    ("spread", "returns", "reached", "word"),
+    [
+        (shrinking(0.2), rising(1.0, 40.0), 100.0, "suspected"),  # it still rises, but the spread went first
+        (shrinking(0.2), rising(1.0, 60.0), 100.0, "healthy"),  # more than half of the way
+        (shrinking(0.2), rising(1.0, 40.0), None, "healthy"),  # nothing to compare with
+        (shrinking(0.2), rising(1.0, 40.0), -50.0, "healthy"),  # others became worse
+        (shrinking(0.2, to=0.25), rising(1.0, 40.0), 100.0, "healthy"),  # most of the spread is left
+        (shrinking(1.0), rising(0.2, 40.0), 100.0, "healthy"),  # it had learned what it can before
+        (falling(0.3), rising(1.0, 40.0), 100.0, "suspected"),  # narrow, and far behind: not sharp
+        (falling(0.7), rising(0.4, 40.0), 100.0, "sharp"),
+    ],
+)
+def test_spread_that_is_lost_before_the_run_learns_what_others_learn(spread, returns, reached, word):
+    rows = log(spread, returns)
+    for row in rows:
+        row["health/visited_spread_joint1"] = row["health/visited_spread_joint0"]
+    known = Known(reach=None if reached is None else Reach(reached, "the median of 3 runs"))
+    verdict = judge(rows, BUDGET, "finished", known=known)[0]
+    assert verdict.word == word
+    if word == "suspected":
+        assert verdict.step is not None
+        assert "; the median of 3 runs reached 100" in verdict.why
+        assert "--branches 5" in to_prove("pgcontrol diagnose run", [verdict])
+
+
 def gained(gain, half, low=0.8, scale=100.0):
     return Gain(gain, half, (1.0, low, 1.0), 5, scale)
 
