@@ -1,6 +1,7 @@
 """The search of a sweep: makes trials, several at a time, until every arm has its number of them."""
 
 import datetime
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -161,9 +162,10 @@ def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
     missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
     runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
     say(f"search: {count(asked.trials, 'trial')} for each arm ({', '.join(arms)}), {runs} per trial, {len(rows)} done")
-    kinds = [cell for arm, n in missing.items() if n for cell in cells(asked, arm, {})]
-    times = executor.expected(kinds, say) if kinds else {}
-    whole = sum(seconds * missing[key.arm] for key, seconds in times.items()) / executor.jobs
+    kinds = {arm: cells(asked, arm, {}) for arm, n in missing.items() if n}
+    times = executor.expected(list(itertools.chain(*kinds.values())), say) if kinds else {}
+    of_trial = {arm: sum(times.get(cell.key, 0.0) for cell in mine) for arm, mine in kinds.items()}
+    whole = sum(missing[arm] * seconds for arm, seconds in of_trial.items()) / executor.jobs
     if times:
         most = "at most " if asked.pruner != "none" else ""
         say(f"expected: {most}about {lasting(whole)} for {count(sum(missing.values()), 'trial')} of the search")

@@ -277,11 +277,12 @@ def test_a_search_without_a_result_is_reported(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "pgcontrol: --search-only: s.yaml has no search\n"
 
 
-def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
-    class Timed(Scripted):
-        def expected(self, cells, say):
-            return {cell.key: 30.0 for cell in cells}
+class Timed(Scripted):
+    def expected(self, cells, say):
+        return {cell.key: 30.0 for cell in cells}
 
+
+def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
     sweep, said = written(tmp_path), list[str]()
     assert searching.expect(sweep, Timed(jobs=2), said.append) == 240
     assert said == [
@@ -289,6 +290,11 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
         "expected: at most about 4 min for 8 trials of the search",
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_a_dry_run_of_a_search_per_task(tmp_path):
+    sweep = written(tmp_path, yaml.safe_dump(two_tasks(per_task=True), sort_keys=False))
+    assert searching.expect(sweep, Timed(jobs=2), print) == 30 * 2 * 2 * 4 * 2 / 2  # arms, tasks, trials, seeds; jobs
 
 
 def test_each_task_may_have_its_own_settings(tmp_path):
