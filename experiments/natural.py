@@ -7,7 +7,8 @@ No run is tuned to collapse. Branches from four checkpoints of each run show the
 afford: at each checkpoint four branches are widened and four are unchanged, with the rest of the run's schedule and
 with a fresh one, scored by the mode and by samples. Where a gain is large enough but may be chance, four more branches
 of each kind are added, once. Rows are added to natural.jsonl as they come and are not made again. Thinned
-logs of the runs go to natural.logs/. Runs with an even seed are for finding a rule, the others for judging it.
+logs of the runs go to natural.logs/. A policy with a weak mode is also played in other ways. Runs with an even seed
+are for finding a rule, the others for judging it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from experiments.natural_truth import (  # noqa: E402
     Judged,
     judged,
 )
+from pgcontrol.diagnosis import weak_mode  # noqa: E402
 from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
@@ -49,10 +51,10 @@ from pgcontrol.measures.collapse import collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, column, smooth, spreads  # noqa: E402
 from pgcontrol.measures.error_rates import Rates  # noqa: E402
 from pgcontrol.measures.returns import Reach  # noqa: E402
-from pgcontrol.measures.verdicts import COLLAPSED, SUSPECTED, Limits  # noqa: E402
+from pgcontrol.measures.verdicts import COLLAPSED, SUSPECTED, WEAK_MODE, Limits  # noqa: E402
 from pgcontrol.runs import checkpoint, reached  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
-from pgcontrol.runs.load import env_to_play  # noqa: E402
+from pgcontrol.runs.load import env_to_play, load  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
 from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH  # noqa: E402
 from pgcontrol.training.learner import Learner  # noqa: E402
@@ -219,6 +221,8 @@ def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
             (LOGS / f"{run.name}.jsonl").write_text(text)
             about = {"run": run.name, "env": run.env, "seed": run.seed, "settings": dict(run.settings)}
             about |= {name: manifest[name] for name in ("status", "verdict", "diagnosis", "seconds")}
+            if WEAK_MODE in manifest["verdict"]:
+                about["mode"] = weak_mode.judged(weak_mode.play(load(folder.path), run.env, run.seed)).why
             _add(about | stamp)
             known = judged()[run.name]
         print(f"{run.name}: {manifest['verdict']}", flush=True)
@@ -278,7 +282,15 @@ def table() -> None:
     for name, run in runs.items():
         said = " | ".join(answer(run, schedule, score) for schedule, score in KINDS)
         lines.append(f"| {name} | {word(run, runs.values())} | {said} |")
-    (HERE / "natural.md").write_text("\n".join(lines) + "\n")
+    (HERE / "natural.md").write_text("\n".join([*lines, *modes(runs.values())]) + "\n")
+
+
+def modes(runs: Collection[Judged]) -> Iterator[str]:
+    """The runs whose mode was weak at the end, and what `diagnose` finds by playing the policy in other ways."""
+    yield from ("", "## Whose mode scores less than samples?", "")
+    weak = [run for run in runs if WEAK_MODE in run.about["verdict"]]
+    yield f"{len(weak)} of {len(runs)} runs have a *weak mode* by their log{':' if weak else '.'}"
+    yield from ("", *(f"- {run.name}: {run.about['mode']}" for run in weak))
 
 
 def answer(run: Judged, schedule: str, score: str) -> str:
