@@ -110,7 +110,8 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: str | None 
                 said[switch] = name == switch
                 continue
             flag = flags.get(name)
-            if not flag and (settings is None or not key.startswith(f"--{settings}")):
+            setting = key.startswith("--") and settings is not None and name.removeprefix("no_").startswith(settings)
+            if not flag and not setting:
                 raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
             if not equals:
                 lacking = not rest or rest[0].startswith("--")

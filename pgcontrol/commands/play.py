@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.flags import OF_THE_TASK, Section
+from pgcontrol.flags import Section
 from pgcontrol.options import REQUIRED, option
 
 PREFIX = "env."  # of its settings
@@ -34,5 +34,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
-    """A line about the settings of the task."""
-    return [OF_THE_TASK]
+    """The settings of the task."""
+    from pgcontrol.runs.task_settings import of_played
+
+    return of_played([options.run])

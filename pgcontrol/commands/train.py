@@ -31,17 +31,15 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """Every setting with its default, for the chosen task, head, algorithm and critic."""
-    from pgcontrol.runs.catalog import settings_of
     from pgcontrol.runs.config import PARTS, configure
+    from pgcontrol.runs.task_settings import section
 
     said = _settings(options, settings)
     config = configure({"env": EXAMPLE} | said)
     other = "" if "env" in said else " (name a task to see its own)"
     title = f"settings, in brackets the values recommended for {config.env}{other} and this head, or the defaults:"
     found = [Section(title, config if "env" in said else dataclasses.replace(config, env="must be named"))]
-    if named := settings_of(config.env):
-        own = dataclasses.make_dataclass("Own", [(name, Any, option(*one)) for name, one in named.items()])
-        found.append(Section(f"settings of {config.env}{other}:", own(), "env."))
+    found += section(config.env, f"settings of {config.env}{other}:")
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
         names = f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"

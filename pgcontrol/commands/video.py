@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pgcontrol.arguments import QUIET, VideoOptions
-from pgcontrol.flags import OF_THE_TASK, Section
+from pgcontrol.flags import Section
 from pgcontrol.options import InputError, option
 
 PREFIX = "env."  # of its settings
@@ -36,8 +36,10 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
-    """A line about the settings of the task."""
-    return [OF_THE_TASK]
+    """The settings of the tasks of the runs."""
+    from pgcontrol.runs.task_settings import of_played
+
+    return of_played(options.runs or ())
 
 
 def _pending(options: Options, settings: Mapping[str, str]) -> int:

@@ -83,6 +83,22 @@ def test_the_table_of_many_measures_fits_a_narrow_terminal(tmp_path, capsys, mon
         assert len(re.findall(rf"^│ {measure} +│ +\S[^│]* │ +\S[^│]* │$", out, re.MULTILINE)) == 1, out
 
 
+def test_settings_of_the_task_that_are_true_or_false_need_no_value(tmp_path, capsys):
+    run = pgcontrol.train(small(env="Hopper-v5", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
+    _, out, _ = command(capsys, "eval", str(run.path), "--help")
+    assert "settings of Hopper-v5:\n" in out
+    assert re.search(r"--env.terminate-when-unhealthy +whether an unhealthy state", out)
+    for source in (run.path, next((run.path / "checkpoints").iterdir())):
+        _, out, _ = command(
+            capsys, "eval", str(source), "--no-env.terminate-when-unhealthy", "--episodes", "1", "--json"
+        )
+        assert json.loads(out)["env"] == "Hopper-v5?terminate_when_unhealthy=false"
+    _, _, error = command(capsys, "eval", str(run.path), "--no-env.terminate-when-unhealthly")
+    assert "did you mean '--env.terminate-when-unhealthy'?" in error
+    _, _, error = command(capsys, "eval", str(run.path), "--env.frame-skip")
+    assert error == "pgcontrol: --env.frame-skip needs a value\n"
+
+
 def test_a_policy_is_played_under_other_settings_of_its_task(tmp_path, capsys):
     run = pgcontrol.train(small(env="Reacher-v5", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
     _, out, _ = command(capsys, "eval", str(run.path), "--episodes", "2", "--env.frame_skip", "4", "--json")
