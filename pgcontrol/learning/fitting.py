@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.optimiser import GradientStep, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Moved, explained_variance
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.tensors import named
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
@@ -29,10 +30,12 @@ class CriticFit:
     `theta` [P], and Adam does not change that part.
     """
 
-    def __init__(self, policy: Policy, options: CriticOptions):
+    def __init__(self, policy: Policy, options: CriticOptions, compilation: Compilation = EAGER):
         self.policy, self.options = policy, options
         self.adam = fresh_adam(policy)
-        self.step = GradientStep(policy, self.loss, scaled=False)
+        self.step = GradientStep(
+            policy, self.loss, scaled=False, compilation=compilation, rows=options.critic_minibatch
+        )
         self.learns = any(True for _ in policy.critic.parameters())
 
     def loss(self, theta: Tensor, obs: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -65,6 +68,11 @@ class CriticFit:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore Adam's state from a checkpoint."""
         self.adam = load_adam(self.adam, state, "critic_")
+
+
+def critic_steps(options: CriticOptions, samples: int) -> int:
+    """The number of whole minibatches in the critic's fit to a rollout of `samples` choices."""
+    return options.critic_epochs * (samples // options.critic_minibatch)
 
 
 def normalised(advantage: Tensor, rows: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
 from pgcontrol.options import InputError, option
@@ -101,8 +101,13 @@ class Natural(Rule):
         """Raises InputError for a head with step-size multipliers."""
         if self.policy.rates is not None:
             raise InputError("head.std_rate: a natural gradient has one step size for all weights; set it to 1")
-        self.critic_fit = CriticFit(self.policy, self.options)
+        self.critic_fit = CriticFit(self.policy, self.options, self.compilation)
         self.updates = torch.zeros((), dtype=torch.int64)
+
+    @classmethod
+    def gradient_steps(cls, options: Any, samples: int) -> int:
+        """The minibatches of the critic's fit."""
+        return critic_steps(options, samples)
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Take one natural-gradient step of the policy, then fit the critic; see `Rule.update`."""

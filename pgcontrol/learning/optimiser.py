@@ -99,10 +99,21 @@ class GradientStep:
         optimiser: Callable[[Tensor, Adam, Tensor], tuple[Tensor, Adam]] = adam_step,
         scaled: bool = True,
         compilation: Compilation = EAGER,
+        rows: int | None = None,
         ranks: Ranks = ALONE,
     ):
-        """`max_norm`: norm to which longer gradients are scaled; `scaled`: use the head's step-size multipliers."""
-        self.loss, self.max_norm, self.optimiser, self.ranks = loss, max_norm, optimiser, ranks
+        """Args:
+        policy: what the steps change.
+        loss: its gradient is taken.
+        max_norm: norm to which longer gradients are scaled; None: no limit.
+        optimiser: one of `OPTIMISERS`.
+        scaled: whether to use the head's step-size multipliers.
+        compilation: compiles the step.
+        rows: size of the batches with which the compiled step is used; others, such as the last, smaller minibatch of
+            an epoch, would need their own graphs and run uncompiled. None: all batches have the same size.
+        ranks: the processes that share each batch.
+        """
+        self.loss, self.max_norm, self.optimiser, self.rows, self.ranks = loss, max_norm, optimiser, rows, ranks
         self.rates = policy.rates if scaled else None
         # (theta, further arguments of the loss) -> (gradient, Metrics)
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
@@ -117,12 +128,13 @@ class GradientStep:
 
         The loss is called with the weights, the batch (a tree of tensors [B, ...]) and `args`.
         """
+        usual = self.rows is None or self.rows == len(trees.leaves(batch)[0])
         if self.ranks.size == 1:
-            return self._both(theta, adam, rate, batch, *args)
+            return (self._both if usual else self._whole)(theta, adam, rate, batch, *args)
         part = trees.each(lambda x: x[self.ranks.rows(len(x))], batch)
-        gradient, (names, values) = self.gradient(theta, part, *args)
+        gradient, (names, values) = (self.gradient if usual else self._gradient)(theta, part, *args)
         mean = self.ranks.mean(torch.cat((gradient, values)))  # one message for gradient and metrics
-        theta, adam, norm = self.apply(theta, mean[: len(gradient)], adam, rate)
+        theta, adam, norm = (self.apply if usual else self._apply)(theta, mean[: len(gradient)], adam, rate)
         return theta, adam, Metrics((*names, "grad_norm"), torch.cat((mean[len(gradient) :], norm.view(1))))
 
     def _whole(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:

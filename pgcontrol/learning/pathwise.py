@@ -116,9 +116,9 @@ class Pathwise(Rule):
         self.adam = fresh_adam(self.both)
         # log α and log β
         self.multipliers = torch.tensor([options.entropy_coef, options.kl_coef], dtype=torch.float64).log()
-        self.step = GradientStep(self.both, self.loss, options.max_grad_norm, compilation=self.compilation)
-        # for the last, smaller minibatch of an epoch, which would need its own compiled graph
-        self.odd_step = GradientStep(self.both, self.loss, options.max_grad_norm)
+        self.step = GradientStep(
+            self.both, self.loss, options.max_grad_norm, compilation=self.compilation, rows=options.minibatch
+        )
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -191,8 +191,7 @@ class Pathwise(Rule):
             order = torch.randperm(len(samples.obs), generator=rng)
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 batch = batch._replace(noise=head.noise(len(batch.obs), rng))
-                step = self.step if len(batch.obs) == options.minibatch else self.odd_step
-                theta, adam, metrics = step(theta, adam, rate, batch, multipliers.exp())
+                theta, adam, metrics = self.step(theta, adam, rate, batch, multipliers.exp())
                 multipliers = self.adjusted(multipliers, metrics)
                 history.append(metrics)
         row = means(history)

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.fitting import CriticFit, CriticOptions
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_minibatch, require_ratio_one
@@ -68,11 +68,14 @@ class ClippedSurrogate(Rule):
         # factor of the adaptive step size, between 1/100 and 100
         self.scale = torch.ones((), dtype=torch.float64)
         self.step = GradientStep(
-            policy, self.loss, options.max_grad_norm, compilation=self.compilation, ranks=self.ranks
+            policy,
+            self.loss,
+            options.max_grad_norm,
+            compilation=self.compilation,
+            rows=options.minibatch,
+            ranks=self.ranks,
         )
-        # for the last, smaller minibatch of an epoch, which would need its own compiled graph
-        self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm, ranks=self.ranks)
-        self.critic_fit = CriticFit(policy, options) if options.critic_epochs else None
+        self.critic_fit = CriticFit(policy, options, self.compilation) if options.critic_epochs else None
         self.past: Past | None = None
         if options.reuse > 1:
             if self.estimator is None or not self.estimator.corrects():
@@ -91,8 +94,8 @@ class ClippedSurrogate(Rule):
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
-        """Epochs x whole minibatches."""
-        return options.epochs * (options.reuse * samples // options.minibatch)
+        """Epochs x whole minibatches, and those of the critic's own passes."""
+        return options.epochs * (options.reuse * samples // options.minibatch) + critic_steps(options, samples)
 
     @classmethod
     def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
@@ -141,10 +144,9 @@ class ClippedSurrogate(Rule):
                 samples = self.recomputed(rollout, samples, theta)
             order = torch.randperm(len(samples.obs), generator=rng)
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
-                step = self.step if len(batch.obs) == options.minibatch else self.odd_step
                 if self.ranks.size > 1:  # with the moments of the whole minibatch: the loss sees only a part
                     batch = batch._replace(advantage=self.normalised(batch))
-                after, moments, metrics = step(theta, adam, rate, batch, self.entropy_coef)
+                after, moments, metrics = self.step(theta, adam, rate, batch, self.entropy_coef)
                 history.append(metrics)
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
                     return theta, adam, history

@@ -1,12 +1,13 @@
 """The score-function rule: one step along E[A ∇log π], without ratio or clipping; every sample is used once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps, normalised, prior_cost, ratio_error
 from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
@@ -79,7 +80,12 @@ class ScoreAndCritic(Score):
 
     def set_up(self) -> None:
         super().set_up()
-        self.critic_fit = CriticFit(self.policy, self.options)
+        self.critic_fit = CriticFit(self.policy, self.options, self.compilation)
+
+    @classmethod
+    def gradient_steps(cls, options: Any, samples: int) -> int:
+        """The minibatches of the critic's fit."""
+        return critic_steps(options, samples)
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
         return self.critic_fit(theta, rollout, target, rng)

@@ -95,7 +95,8 @@ class Learner:
         updates = -(-config.total_steps // samples)
         if compiled is None:
             compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        self.compilation = compiler.Compilation(compiled and self.device.type == "cpu")
+        # asynchronous workers, which take the steps, do not compile
+        self.compilation = compiler.Compilation(compiled and self.device.type == "cpu" and not self.asynchronous)
         self.estimator = algorithm.estimator(options)
         settings = config.rollout_steps, options.gamma, config.scale_reward
         scheme = algorithm.sampling(options, num_envs)

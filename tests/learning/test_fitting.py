@@ -1,0 +1,54 @@
+"""The critic's fit."""
+
+import pytest
+import torch
+
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps
+from pgcontrol.learning.score import ScoreAndCritic
+from pgcontrol.machine.compiler import EAGER, Compilation, Function
+from pgcontrol.machine.trees import leaves
+from pgcontrol.runs import catalog
+from tests.learning.test_score import one_step
+
+OPTIONS = CriticOptions(critic_epochs=5, critic_minibatch=30)  # of 64 samples: the last minibatch has 4
+CRITICS = sorted(set(catalog.critics()) - {"none"})
+
+
+class Counted(Compilation):
+    """Notes the sizes of the batches that a compiled function gets, without compiling it."""
+
+    def __init__(self):
+        super().__init__(True)
+        self.sizes = list[int]()
+
+    def __call__(self, function: Function, state=()) -> Function:
+        def noted(theta, adam, rate, batch, *args):
+            self.sizes.append(len(leaves(batch)[0]))
+            return function(theta, adam, rate, batch, *args)
+
+        return noted
+
+
+def fitted(critic: str, compilation: Compilation):
+    policy, rollout, _, target = one_step(critic=critic)
+    fit = CriticFit(policy, OPTIONS, compilation)
+    theta, metrics = fit(policy.theta, rollout, target, torch.Generator().manual_seed(0))
+    return policy, theta, metrics
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+def test_minibatches_of_the_usual_size_use_the_compiled_step(critic):
+    counted = Counted()
+    _, theta, _ = fitted(critic, counted)
+    assert counted.sizes == [30] * 10
+    assert critic_steps(OPTIONS, 64) == ScoreAndCritic.gradient_steps(OPTIONS, 64) == 10
+    assert torch.equal(theta, fitted(critic, EAGER)[1])
+
+
+@pytest.mark.parametrize("critic", [pytest.param(c, marks=[pytest.mark.slow] * (c != "mse")) for c in CRITICS])
+def test_compiled_and_eager_agree(critic):
+    policy, eager, metrics = fitted(critic, EAGER)
+    _, theta, compiled = fitted(critic, Compilation(True))
+    assert not torch.equal(eager, policy.theta)
+    assert torch.allclose(eager, theta, rtol=1e-3, atol=2e-5)
+    assert compiled == pytest.approx(metrics, rel=1e-3, abs=1e-5)
