@@ -233,10 +233,11 @@ def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
 
 
 def word(run: Judged, runs: Collection[Judged]) -> str:
-    """The verdict of today's rule on the spread of a run, from its log and from the returns of its other seeds."""
+    """The verdict of today's rule on the spread of a run, from its log and from what runs with other seeds reached."""
     cell = [run.about["env"], run.about["settings"]]
     others = [other for other in runs if [other.about["env"], other.about["settings"]] == cell and other is not run]
-    ends = [float(smooth(column(other.log, RETURN)[1])[-1]) for other in others]
+    curves = [column(other.log, RETURN)[1] for other in others if other.about["status"] == "finished"]
+    ends = [float(smooth(curve)[-1]) for curve in curves if len(curve)]
     known = (
         Reach(float(np.median(ends)), "other seeds") if ends else reached.reach(run.about["env"], run.log[-1][STEPS])
     )
@@ -259,6 +260,7 @@ def table() -> None:
         "gain at any place, in percent of that range. Verdicts are judged by the column *rest, mode*: branches with",
         "the rest of the run's schedule, scored by their mode. There, if four branches show such a gain but do not",
         "prove it, eight decide; with p < 0.028 for each of the two looks the chance of a wrong claim is 5 %.",
+        "The verdict of a log also knows what the runs of the set with other seeds, but the same settings, reached.",
         "",
         "| runs | verdict from | precision | recall |",
         "|---|---|---:|---:|",

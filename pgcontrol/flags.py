@@ -113,8 +113,11 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: str | None 
             setting = key.startswith("--") and settings is not None and name.removeprefix("no_").startswith(settings)
             if not flag and not setting:
                 raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
+            no_value = not flag and name.startswith("no_")
+            if equals and no_value:
+                raise InputError(f"{word}: --no-{name.removeprefix('no_').replace('_', '-')} takes no value")
             if not equals:
-                lacking = not rest or rest[0].startswith("--")
+                lacking = no_value or not rest or rest[0].startswith("--")
                 if lacking and flag:
                     raise InputError(f"{key} needs a value")
                 value = None if lacking else rest.pop(0)

@@ -80,6 +80,10 @@ def test_other_settings_come_by_name():
 def test_a_setting_without_a_value_is_true_or_false_or_needs_one():
     flags = flags_of(Options)
     assert split(["here", "--quit", "--head.steps"], flags, settings="")["quit"] is None
+    for words in (["--no-head.quiet", "here"], ["here", "--no-head.quiet"]):
+        assert split(words, flags, settings="head.") == {"no_head.quiet": None, "place": "here"}
+    with pytest.raises(InputError, match=r"--no-head.quiet=1: --no-head.quiet takes no value"):
+        split(["here", "--no-head.quiet=1"], flags, settings="head.")
     sections = [Section("settings:", Options(Path("here")), "head.")]
     assert switched("head.quiet", flags.values(), sections) == ("head.quiet", "true")
     assert switched("no_head.quiet", flags.values(), sections) == ("head.quiet", "false")

@@ -33,9 +33,7 @@ class CriticFit:
     def __init__(self, policy: Policy, options: CriticOptions, compilation: Compilation = EAGER):
         self.policy, self.options = policy, options
         self.adam = fresh_adam(policy)
-        self.step = GradientStep(
-            policy, self.loss, scaled=False, compilation=compilation, rows=options.critic_minibatch
-        )
+        self.step = GradientStep(policy, self.loss, scaled=False, compilation=compilation)
         self.learns = any(True for _ in policy.critic.parameters())
 
     def loss(self, theta: Tensor, obs: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -54,6 +52,7 @@ class CriticFit:
         options, obs, goal = self.options, rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
         losses = list[Tensor]()
+        self.step.rows = min(options.critic_minibatch, len(obs))
         for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
                 theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], goal[rows])
@@ -71,8 +70,8 @@ class CriticFit:
 
 
 def critic_steps(options: CriticOptions, samples: int) -> int:
-    """The number of whole minibatches in the critic's fit to a rollout of `samples` choices."""
-    return options.critic_epochs * (samples // options.critic_minibatch)
+    """The number of steps in the critic's fit to a rollout of `samples` choices, without smaller last minibatches."""
+    return options.critic_epochs * max(samples // options.critic_minibatch, 1)
 
 
 def normalised(advantage: Tensor, rows: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from pgcontrol.text import probability, short, with_error
 # Widened branches that still rise are extrapolated by this many tenths of their length: training returns are means
 # over 100 episodes, and lag behind the policy by about that much
 LONGER = 2
-HALVED = 2.0  # a spread that fell by less than this factor was not lost early
+HALVED = 2.0  # a spread that is lost has fallen by this factor or more at the end
+HALF = 0.5  # ... and half of its fall was over before this fraction of the run's own gain
 
 
 class Onset(NamedTuple):
@@ -35,12 +36,14 @@ class Spending(NamedTuple):
     Attributes:
         step: when half of the fall of the spread's logarithm was over.
         fall: ratio of the initial to the smallest spread.
+        lasting: ratio of the initial to the last spread.
         gained: fraction of the return's gain that had been made by then.
         returned: the return at that step, in training.
     """
 
     step: int
     fall: float
+    lasting: float
     gained: float
     returned: float
 
@@ -106,23 +109,26 @@ def spending(rows: LogRows) -> Spending | None:
     gain = curve.max() - curve[0]
     returned = float(np.interp(step, at, curve))
     gained = (returned - curve[0]) / gain if gain > 0 else 0.0
-    return Spending(int(step), float(np.exp(fall)), float(np.clip(gained, 0, 1)), returned)
+    lasting = float(np.exp(logs[0] - logs[-1]))
+    return Spending(int(step), float(np.exp(fall)), lasting, float(np.clip(gained, 0, 1)), returned)
 
 
 def lost_early(rows: LogRows, limits: Limits, reach: Reach | None) -> tuple[str, int] | None:
     """Why a run lost its spread before it learned, and when; None: it did not, or there is nothing to compare it with.
 
-    It ends far below what other runs reached, its spread fell to a half or less, and half of this fall was over before
-    it had made the fraction `early` of the way from its first return to theirs.
+    It ends far below what other runs reached, and with half of its first spread or less. Half of the spread's fall was
+    over before the run had made half of its own gain, and the fraction `early` of the way from its first return to
+    theirs.
     """
     spent, (_, returns) = spending(rows), column(rows, RETURN)
-    if reach is None or spent is None or spent.fall < HALVED or not far_below(returns, reach.value, limits):
+    if reach is None or spent is None or spent.lasting < HALVED or not far_below(returns, reach.value, limits):
         return None
     start = returns[:3].mean()
-    if spent.returned - start >= limits.early * (reach.value - start):
+    if spent.gained >= HALF or spent.returned - start >= limits.early * (reach.value - start):
         return None
-    fall = f"half of the spread's fall, by a factor of {spent.fall:.1f}, was over at step {spent.step:,}"
-    return f"{fall}, at a return of {short(spent.returned)}; {reach.whose} reached {short(reach.value)}", spent.step
+    why = f"the spread fell by a factor of {spent.fall:.1f}; half of this fall was over at step {spent.step:,}"
+    why = f"{why}, when the return was {short(spent.returned)}; {reach.whose} reached {short(reach.value)}"
+    return why, spent.step
 
 
 def collapse(
@@ -151,7 +157,7 @@ def collapse(
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
         word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
         if gains:
-            word, why, step = _widened(gains, limits)
+            word, why, step = _widened(gains, limits, early)
         return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
     where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
@@ -163,12 +169,15 @@ def collapse(
     return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
 
 
-def _widened(gains: Sequence[Gain], limits: Limits) -> tuple[str, str, int | None]:
+def _widened(gains: Sequence[Gain], limits: Limits, early: tuple[str, int] | None) -> tuple[str, str, int | None]:
     """The word for a run without an onset: collapsed or suspected if branches find a cost, else healthy.
 
     Undecided branches are a reason to suspect one if the gain is large enough and widened branches usually end higher.
+    A run that lost its spread early stays suspected until branches exclude a cost.
     """
     word, why = _proved(gains, limits)
+    if word == SUSPECTED and early:
+        return word, f"{early[0]}; {why}", early[1]
     likely = [gain.step for gain in gains if gain.gain > limits.rising * gain.scale and gain.better[1] > 0.5]
     if word == COLLAPSED or (word == SUSPECTED and likely):
         return word, why, gains[-1].step if word == COLLAPSED else likely[0]

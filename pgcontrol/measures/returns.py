@@ -77,7 +77,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
 
 
 def far_below(returns: np.ndarray, reach: float, limits: Limits) -> bool:
-    """Whether a run made less than the fraction `short_of` of the way from its first return to another one.
+    """Whether a run made less than the fraction `short_of` of the way from its first return to a higher one.
 
     Args:
         returns: [n], in training.
@@ -85,7 +85,7 @@ def far_below(returns: np.ndarray, reach: float, limits: Limits) -> bool:
         limits: thresholds.
     """
     start = returns[:3].mean()
-    return bool(smooth(returns)[-1] - start < limits.short_of * (reach - start))
+    return bool(reach > start and smooth(returns)[-1] - start < limits.short_of * (reach - start))
 
 
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:

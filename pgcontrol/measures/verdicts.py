@@ -16,7 +16,7 @@ NO_GAIN, DECLINED, DESTROYED = "no gain", "declined", "destroyed"
 # what is or may be wrong, for readers of reports
 MEANINGS = {
     COLLAPSED: "branches proved that the small spread cost return",
-    SUSPECTED: "the spread of a joint became small, and the return gives a reason to suspect that this cost something",
+    SUSPECTED: "the spread became small or fell early, and the return gives a reason to suspect that it cost something",
     SHARP: "the spread of a joint became small, without such a reason",
     STUCK: "the return stays constant, far below what other runs reached",
     NO_GAIN: "the final return is not above the initial one",
@@ -42,9 +42,11 @@ class Limits:
     drop: float = option(
         0.5, "declined, or destroyed by a spike, if this fraction of the gain is lost", above=0, below=1
     )
-    short_of: float = option(0.5, "stuck below this fraction of the way to what other runs reached", above=0, below=1)
+    short_of: float = option(
+        0.5, "a run is far below others after less than this fraction of the way to what they reached", above=0, below=1
+    )
     early: float = option(
-        0.25, "spread was lost early if half of its fall was over before this fraction of that way", above=0, below=1
+        0.25, "... and lost its spread early if half of the fall came before this fraction of it", above=0, below=1
     )
     ahead: float = option(0.1, "the mode is weak if samples beat it by this fraction of the return's range", above=0)
     uneven: float = option(0.5, "entropy of the routes in training below which there are few", least=0, below=1)

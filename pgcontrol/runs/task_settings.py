@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pgcontrol.flags import OF_THE_TASK, Section
-from pgcontrol.options import InputError, option
+from pgcontrol.options import option
 
 
 def section(env: str, title: str) -> list[Section]:
@@ -26,12 +26,15 @@ def of_played(sources: Iterable[Path | None]) -> list[Section]:
 
 
 def _task(source: Path | None) -> str | None:
-    """The task of a run folder or of its checkpoint; any other path is a task's id."""
+    """The task of a run folder or of its checkpoint; any other path is a task's id.
+
+    Raises:
+        InputError: the run's config.yaml is damaged.
+    """
     if source is None:
         return None
+    from pgcontrol.runs import checkpoint
     from pgcontrol.runs.folder import RunFolder
 
-    try:
-        return str(RunFolder.of(source).settings()["env"])
-    except InputError:
-        return str(source)
+    run = RunFolder(source.parent.parent if checkpoint.is_one(source) else source)
+    return run.settings().get("env") if run.config_file.exists() else str(source)

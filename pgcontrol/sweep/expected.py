@@ -12,7 +12,7 @@ from pgcontrol.runs.config import Config
 from pgcontrol.sweep.cell import Cell, Key, naming
 from pgcontrol.training import peer
 from pgcontrol.training.driver import Driver, driver
-from pgcontrol.training.learner import Learner
+from pgcontrol.training.learner import Learner, compiles
 
 STARTING = 3.5  # seconds of a process before its first update: imports and creation of the environments
 MEASURING = 20.0  # seconds of measurement for all kinds together
@@ -77,7 +77,7 @@ def _seconds(config: Config, learner: Learner, driven: Driver, each: float, epis
     algorithm = catalog.algorithms()[config.algorithm.name]
     gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.num_envs * config.rollout_steps)
     total = STARTING + updates * update
-    if compiler.decide(config.compile, int(updates * gradient_steps)):
+    if compiles(config):
         saved = min(gradient_steps * compiler.SECONDS_SAVED, (1 - COMPILED_SHARE) * split["update"] / count)
         total += compiler.SECONDS_TO_COMPILE - updates * saved
     step = (split["physics"] + split["policy"]) / count / config.rollout_steps

@@ -41,6 +41,15 @@ STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "
 KEPT = ("sampling", "minibatches", "adapting")
 
 
+def compiles(config: Config) -> bool:
+    """Whether a run on a CPU compiles its steps. Asynchronous workers do not."""
+    algorithm, samples = catalog.algorithms()[config.algorithm.name], config.num_envs * config.rollout_steps
+    if algorithm.sampling.asynchronous:
+        return False
+    steps = algorithm.rule.gradient_steps(config.algorithm.options, samples)
+    return compiler.decide(config.compile, -(-config.total_steps // samples) * steps)
+
+
 class Learner:
     """Everything that changes during a run, with exact saving and restoring."""
 
@@ -91,12 +100,9 @@ class Learner:
         self.remarks: list[str] = []  # lines for the user, shown after the update
         self._remarked: set[str] = set()  # kinds of outliers that were reported
         self.sampling, self.minibatches, self.adapting = (self._stream(name) for name in KEPT)
-        samples = config.num_envs * config.rollout_steps
-        updates = -(-config.total_steps // samples)
-        if compiled is None:
-            compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        # asynchronous workers, which take the steps, do not compile
-        self.compilation = compiler.Compilation(compiled and self.device.type == "cpu" and not self.asynchronous)
+        updates = -(-config.total_steps // (config.num_envs * config.rollout_steps))
+        compiled = compiles(config) if compiled is None else compiled
+        self.compilation = compiler.Compilation(compiled and self.device.type == "cpu")
         self.estimator = algorithm.estimator(options)
         settings = config.rollout_steps, options.gamma, config.scale_reward
         scheme = algorithm.sampling(options, num_envs)

@@ -41,7 +41,7 @@ class Prior:
         self.prior_return = torch.zeros((), dtype=torch.float64)
         # whether the alarm is on: the return is more than `prior_margin` below the prior's
         self.fallen = torch.zeros((), dtype=torch.bool)
-        self.critic_fit = CriticFit(policy, CriticOptions())
+        self.critic_fit = CriticFit(policy, CriticOptions())  # not compiled: it has too few steps for that to pay
 
     def begin(self, spec: dict[str, Any], seed: int, threads: int) -> str:
         """Initialise the policy, which has the specification `spec`, from the prior. Returns a line for the user.

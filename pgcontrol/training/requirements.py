@@ -34,6 +34,8 @@ def _require_asynchronous(config: Config, algorithm: Algorithm) -> None:
     if config.average_from is not None:
         many = f"algorithm {algorithm.name!r} updates the weights in several processes"
         raise InputError(f"average_from = {config.average_from}: cannot average: {many}")
+    if config.compile == "on":
+        raise InputError(f"compile = 'on': the workers of algorithm {algorithm.name!r} do not compile; use auto or off")
     if algorithm.rule.memory(config.algorithm.options, 1, 1, 1):
         raise InputError(f"algorithm {algorithm.name!r}: its workers cannot share a memory of past rollouts")
     if config.on_collapse == "widen":

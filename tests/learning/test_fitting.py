@@ -29,9 +29,9 @@ class Counted(Compilation):
         return noted
 
 
-def fitted(critic: str, compilation: Compilation):
+def fitted(critic: str, compilation: Compilation, options: CriticOptions = OPTIONS):
     policy, rollout, _, target = one_step(critic=critic)
-    fit = CriticFit(policy, OPTIONS, compilation)
+    fit = CriticFit(policy, options, compilation)
     theta, metrics = fit(policy.theta, rollout, target, torch.Generator().manual_seed(0))
     return policy, theta, metrics
 
@@ -45,10 +45,19 @@ def test_minibatches_of_the_usual_size_use_the_compiled_step(critic):
     assert torch.equal(theta, fitted(critic, EAGER)[1])
 
 
+def test_a_minibatch_that_is_larger_than_the_rollout_uses_the_compiled_step():
+    counted, options = Counted(), CriticOptions(critic_epochs=3, critic_minibatch=100)
+    fitted("mse", counted, options)
+    assert counted.sizes == [64] * 3
+    assert critic_steps(options, 64) == 3
+
+
 @pytest.mark.parametrize("critic", [pytest.param(c, marks=[pytest.mark.slow] * (c != "mse")) for c in CRITICS])
 def test_compiled_and_eager_agree(critic):
+    compilation = Compilation(True)
     policy, eager, metrics = fitted(critic, EAGER)
-    _, theta, compiled = fitted(critic, Compilation(True))
+    _, theta, compiled = fitted(critic, compilation)
+    assert compilation.on, "it was not compiled"
     assert not torch.equal(eager, policy.theta)
     assert torch.allclose(eager, theta, rtol=1e-3, atol=2e-5)
     assert compiled == pytest.approx(metrics, rel=1e-3, abs=1e-5)

@@ -12,6 +12,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 import pgcontrol
+from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.training.asynchronous import Shared, WorkerFailed, Workers, moving, update
@@ -135,3 +136,10 @@ def test_a_script_from_standard_input_cannot_start_workers(tmp_path):
     done = subprocess.run([sys.executable], input=code, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert "run the script, but <stdin> is not a file; save it as one" in done.stderr.strip().splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_workers_do_not_compile():
+    asked = {"env": "Hopper-v5", "algorithm": "a3c", "total_steps": 10**9}
+    assert not Learner(configure(asked)).compilation.on
+    with pytest.raises(InputError, match=r"compile = 'on': the workers of algorithm 'a3c' do not compile; use auto"):
+        Learner(configure(asked | {"compile": "on"}))

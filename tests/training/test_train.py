@@ -51,6 +51,16 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
     resumes_to_the_bit(small(env=env, head=head), tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["ppo", "npg", "a2c"])
+def test_compiled_runs_resume_to_the_bit(algorithm, tmp_path):
+    shared = {key: value for key, value in SMALL.items() if not key.startswith("algorithm.")}
+    fit = {"algorithm.critic_epochs": 2, "algorithm.critic_minibatch": 48}  # the last minibatch is smaller
+    asked = {"algorithm": algorithm, "compile": "on", "total_steps": 256 * 6, "eval_every": 0}
+    learner = resumes_to_the_bit(configure(shared | fit | asked), tmp_path)
+    assert learner.compilation.on
+
+
 def resumes_to_the_bit(config, tmp_path) -> Learner:
     """Six updates, and three with three more from a checkpoint, are the same run."""
     straight = Learner(config)

@@ -19,11 +19,12 @@ from websockets.sync.client import connect
 from pgcontrol.options import InputError
 from pgcontrol.viewer import play
 from tests.processes import hearing
+from tests.viewer.test_play import saved
 
 
 def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
     """A browser's view: the page, the model, and a stream of states that changes; then a clean end."""
-    player = play.Player(*play.find_agent(Path("Hopper-v5"), "random", True, 0), seed=0)
+    player = play.Player(*play.find_agent(saved(tmp_path / "step_1", "binned"), "policy", True, 0), seed=0)
     streamed: set[str] = set()
     with play.launch(player, "web", port=0, host="127.0.0.1") as handle:
         handle.set_model(player.model, data=player.data)

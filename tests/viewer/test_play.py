@@ -1,4 +1,4 @@
-"""Playing without a display: the simulation alone, and the page in a browser."""
+"""Playing without a display: the simulation alone."""
 
 import time
 from pathlib import Path
