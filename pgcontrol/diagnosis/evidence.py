@@ -130,7 +130,8 @@ def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, 
 
 def _spent(rows: LogRows, title: str) -> Chart | None:
     """The mean spread over the return during training, and where half of it was lost. None: nothing to draw."""
-    spent, (steps, spread), (at, returns) = spending(rows), spreads(rows), column(rows, RETURN)
+    (steps, spread), (at, returns) = spreads(rows), column(rows, RETURN)
+    spent = spending((steps, spread), (at, returns))
     if spent is None:
         return None
     mean, reached = np.exp(np.log(np.maximum(spread, 1e-6)).mean(1)), np.interp(steps, at, smooth(returns))

@@ -92,12 +92,16 @@ def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) ->
     return None
 
 
-def spending(rows: LogRows) -> Spending | None:
-    """How much of the return's gain had been made when half of the spread was lost; None: the log does not show it.
+def spending(spread: tuple[np.ndarray, np.ndarray], returned: tuple[np.ndarray, np.ndarray]) -> Spending | None:
+    """How much of the return's gain had been made when half of the spread was lost; None: the curves do not show it.
 
-    The spread is the geometric mean over joints in the visited states, so that halving any joint has the same weight.
+    The spread is the geometric mean over joints, so that halving any joint has the same weight.
+
+    Args:
+        spread: steps [n] and spread of each joint [n, A].
+        returned: steps [m] and returns [m], in training.
     """
-    (steps, each), (at, returns) = spreads(rows), column(rows, RETURN)
+    (steps, each), (at, returns) = spread, returned
     if len(steps) < 2 or len(at) < 5:
         return None
     logs = np.log(np.maximum(each, 1e-6)).mean(1)
@@ -107,20 +111,25 @@ def spending(rows: LogRows) -> Spending | None:
     step = steps[np.argmax(logs <= logs[0] - fall / 2)]
     curve = smooth(returns)
     gain = curve.max() - curve[0]
-    returned = float(np.interp(step, at, curve))
-    gained = (returned - curve[0]) / gain if gain > 0 else 0.0
+    then = float(np.interp(step, at, curve))
+    gained = (then - curve[0]) / gain if gain > 0 else 0.0
     lasting = float(np.exp(logs[0] - logs[-1]))
-    return Spending(int(step), float(np.exp(fall)), lasting, float(np.clip(gained, 0, 1)), returned)
+    return Spending(int(step), float(np.exp(fall)), lasting, float(np.clip(gained, 0, 1)), then)
 
 
-def lost_early(rows: LogRows, limits: Limits, reach: Reach | None) -> tuple[str, int] | None:
+def lost_early(
+    spread: tuple[np.ndarray, np.ndarray],
+    returned: tuple[np.ndarray, np.ndarray],
+    limits: Limits,
+    reach: Reach | None,
+) -> tuple[str, int] | None:
     """Why a run lost its spread before it learned, and when; None: it did not, or there is nothing to compare it with.
 
     It ends far below what other runs reached, and with half of its first spread or less. Half of the spread's fall was
     over before the run had made half of its own gain, and the fraction `early` of the way from its first return to
-    theirs.
+    theirs. The curves are those of `spending`.
     """
-    spent, (_, returns) = spending(rows), column(rows, RETURN)
+    spent, (_, returns) = spending(spread, returned), returned
     if reach is None or spent is None or spent.lasting < HALVED or not far_below(returns, reach.value, limits):
         return None
     start = returns[:3].mean()
@@ -152,7 +161,8 @@ def collapse(
     steps, spread = spreads(rows)
     if not len(steps):
         return Verdict("spread", NOT_JUDGED, "the log does not contain it")
-    found, early = onset(steps, spread, budget, limits), lost_early(rows, limits, reach)
+    found = onset(steps, spread, budget, limits)
+    early = lost_early((steps, spread), column(rows, RETURN), limits, reach)
     if found is None:
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
         word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)

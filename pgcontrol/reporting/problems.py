@@ -9,7 +9,7 @@ import numpy as np
 from pgcontrol.charts.effects import signed
 from pgcontrol.measures.families import Shares
 from pgcontrol.measures.statistics import Pair, iqm
-from pgcontrol.measures.verdicts import FEWER_ROUTES, HEALTHY, NOT_JUDGED, SHARP, STUCK, SUSPECTED
+from pgcontrol.measures.verdicts import COLLAPSED, FEWER_ROUTES, HEALTHY, NOT_JUDGED, SHARP, STUCK, SUSPECTED
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.sweep.row import Row
@@ -34,9 +34,14 @@ def of(queries: Queries, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Verdict -> the runs that have it, without the verdicts `OMITTED`."""
     found = [(word, row) for row in rows for word in (row.verdict or HEALTHY).split(", ") if word not in OMITTED]
     found += [(STUCK, row) for row in rows if STUCK not in (row.verdict or "") and queries.stuck(row)]
+    found += [(SUSPECTED, row) for row in rows if not _doubted(row) and queries.lost_early(row)]
     found += [(DIVERGED, row) for row in rows if row.diverged]
     found += [(NARROW, row) for row in rows if row.verdict in (None, NOT_JUDGED) and queries.sharp(row)]
     return {word: [row for what, row in found if what == word] for word in dict.fromkeys(word for word, _ in found)}
+
+
+def _doubted(row: Row) -> bool:
+    return not {SUSPECTED, COLLAPSED}.isdisjoint((row.verdict or "").split(", "))
 
 
 class Divided(NamedTuple):

@@ -12,7 +12,7 @@ from pgcontrol_envs.tasks import built_in
 
 from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.charts.chart import hue
-from pgcontrol.measures.collapse import Onset, onset
+from pgcontrol.measures.collapse import Onset, lost_early, onset
 from pgcontrol.measures.curves import RETURN, height
 from pgcontrol.measures.returns import Reach, standstill
 from pgcontrol.measures.statistics import Pair, iqm, reached
@@ -266,6 +266,20 @@ class Queries:
         """From when a run's narrowest joint stayed narrow, or None; see `pgcontrol.measures.verdicts`."""
         kept = self.spread(row)
         return onset(*kept, row.budget, Limits()) if kept else None
+
+    def lost_early(self, row: Row) -> bool:
+        """Whether a run lost its spread before it learned, and ends far below other seeds; see `measures.collapse`.
+
+        The best arm would not do for this comparison: an algorithm that learns slowly is not a collapse.
+        """
+        others = [other.training for other in self.of(row.env, row.arm) if other.key != row.key]
+        ends, kept, curve = [end for end in others if end is not None], self.spread(row), row.curves.get(RETURN)
+        if not ends or kept is None or curve is None:
+            return False
+        values = _values(curve)
+        known = np.isfinite(values)
+        reach = Reach(float(np.median(ends)), "other seeds")
+        return lost_early(kept, (steps(row)[known], values[known]), Limits(), reach) is not None
 
     def median(self, env: str, arm: str) -> Row:
         """The run with the median score, which the report shows."""

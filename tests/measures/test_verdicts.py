@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pgcontrol.measures.collapse import Gain, collapse, onset, spending
+from pgcontrol.measures.curves import RETURN, column, spreads
 from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.returns import Reach, learning, played, standstill
 from pgcontrol.measures.verdicts import Limits, summary, to_prove, words
@@ -133,6 +134,10 @@ def test_spread_that_is_lost_before_the_run_learns_what_others_learn(spread, ret
         assert "--branches 5" in to_prove("pgcontrol diagnose run", [verdict])
 
 
+def spent_in(rows):
+    return spending(spreads(rows), column(rows, RETURN))
+
+
 def gained(gain, half, low=0.8, scale=100.0):
     return Gain(gain, half, (1.0, low, 1.0), 5, scale)
 
@@ -206,12 +211,12 @@ def test_joints_have_their_names():
 
 def test_half_of_the_spread_is_lost_where_its_logarithm_is_halfway():
     spread = np.where(np.arange(N) < 20, 0.4, np.where(np.arange(N) < 40, 0.1, 0.025))
-    found = spending(log(spread, 100 * np.arange(N) / N, joints=1))
+    found = spent_in(log(spread, 100 * np.arange(N) / N, joints=1))
     assert found is not None
     assert found.step == STEPS[20]
     assert found.fall == pytest.approx(16)
     assert found.gained == pytest.approx(0.2, abs=0.03)
-    assert spending(log(np.full(N, 0.4), joints=1)) is None  # nothing was spent
+    assert spent_in(log(np.full(N, 0.4), joints=1)) is None  # nothing was spent
 
 
 @pytest.mark.parametrize(

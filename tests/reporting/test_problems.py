@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from pgcontrol.reporting import problems, tables
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
@@ -65,3 +67,26 @@ def test_one_task_needs_no_line_for_all(tmp_path):
     queries = study(tmp_path, VERDICTS)
     one = {key: row for key, row in queries.rows.items() if row.env == "Hopper-v5"}
     assert [line[0] for line in problems.table(Queries(queries.sweep, one, tmp_path))] == ["Hopper-v5"] * 2
+
+
+def test_a_run_that_lost_its_spread_far_below_its_other_seeds_is_suspected(tmp_path):
+    """One seed of bins rises to 30 and loses its spread first; the others rise to 100, with the same spread."""
+    (tmp_path / "heads.yaml").write_text(YAML)
+    sweep, rows = read_sweep(tmp_path / "heads.yaml"), {}
+    points = [int(x) for x in np.linspace(10_000, 1_000_000, 50)]
+    narrowing = np.maximum(0.4 - np.arange(50) / 40, 0.15).tolist()
+    for cell in sweep.cells:
+        env, arm, seed = cell.key
+        top = 30.0 if (env, arm, seed) == ("Hopper-v5", "bins", 2) else 100.0
+        curves = {"steps": points, "rollout/ep_rew_mean": np.linspace(0, top, 50).tolist()}
+        spread = {"steps": points, "joints": [narrowing] * 3}
+        told = {"return": top, "training": top, "curves": curves, "spread": spread, "steps": 1_000_000}
+        rows[cell.key] = row_of(cell, **told, verdict="healthy")
+    queries = Queries(sweep, rows, tmp_path)
+    found = problems.of(queries, [*rows.values()])
+    assert [row.key for row in found["suspected"]] == [("Hopper-v5", "bins", 2)]
+    alone = Queries(sweep, {key: row for key, row in rows.items() if key.seed == 2}, tmp_path)
+    assert "suspected" not in problems.of(alone, [*alone.rows.values()])
+    judged = {key: replace(row, verdict="suspected") for key, row in rows.items()}  # each run is counted once
+    again = problems.of(Queries(sweep, judged, tmp_path), [*judged.values()])
+    assert len(again["suspected"]) == len(judged)
