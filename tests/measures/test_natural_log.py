@@ -1,6 +1,6 @@
 """The verdict on a natural collapse, from its log and what other seeds reached.
 
-The logs in fixtures/hopper_npg are those of `pgcontrol train Hopper-v5 --algorithm npg --seed SEED --threads 1
+The logs in hopper_npg/ are those of `pgcontrol train Hopper-v5 --algorithm npg --seed SEED --threads 1
 --checkpoint-every 50000 --eval-every 100000` on an AMD EPYC at revision 19bbcc7; of each, a hundred rows are kept.
 docs/diagnosis.md describes the run with seed 216.
 """
@@ -15,7 +15,7 @@ from pgcontrol.measures.curves import RETURN, column, smooth
 from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.returns import Reach
 
-LOGS = Path(__file__).parents[1] / "fixtures" / "hopper_npg"
+LOGS = Path(__file__).parent / "hopper_npg"
 SEEDS = (201, 202, 216)
 
 
