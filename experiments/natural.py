@@ -238,10 +238,9 @@ def word(run: Judged, runs: Collection[Judged]) -> str:
     others = [other for other in runs if [other.about["env"], other.about["settings"]] == cell and other is not run]
     curves = [column(other.log, RETURN)[1] for other in others if other.about["status"] == "finished"]
     ends = [float(smooth(curve)[-1]) for curve in curves if len(curve)]
-    known = (
-        Reach(float(np.median(ends)), "other seeds") if ends else reached.reach(run.about["env"], run.log[-1][STEPS])
-    )
-    return collapse(run.log, run.about["settings"]["total_steps"], Limits(), reach=known).word
+    table = reached.reach(run.about["env"], run.log[-1][STEPS])
+    reach = Reach(float(np.median(ends)), "other seeds") if ends else table
+    return collapse(run.log, run.about["settings"]["total_steps"], Limits(), reach=reach).word
 
 
 def table() -> None:

@@ -129,10 +129,12 @@ def lost_early(
     over before the run had made half of its own gain, and the fraction `early` of the way from its first return to
     theirs. The curves are those of `spending`.
     """
-    spent, (_, returns) = spending(spread, returned), returned
-    if reach is None or spent is None or spent.lasting < HALVED or not far_below(returns, reach.value, limits):
+    _, returns = returned
+    if reach is None or not len(returns) or not far_below(returns, reach.value, limits):
         return None
-    start = returns[:3].mean()
+    spent, start = spending(spread, returned), returns[:3].mean()
+    if spent is None or spent.lasting < HALVED:
+        return None
     if spent.gained >= HALF or spent.returned - start >= limits.early * (reach.value - start):
         return None
     why = f"the spread fell by a factor of {spent.fall:.1f}; half of this fall was over at step {spent.step:,}"
@@ -165,17 +167,19 @@ def collapse(
     early = lost_early((steps, spread), column(rows, RETURN), limits, reach)
     if found is None:
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
-        word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
         if gains:
             word, why, step = _widened(gains, limits, early)
+        else:
+            word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
         return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
     where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
-    word, why = _suspected(rows, budget, found, limits)
     if gains:
         word, why = _proved(gains, limits)
-    elif word == SHARP and early:
-        word, why = SUSPECTED, early[0]
+    else:
+        word, why = _suspected(rows, budget, found, limits)
+        if word == SHARP and early:
+            word, why = SUSPECTED, early[0]
     return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
 
 

@@ -100,11 +100,6 @@ def shrinking(by, to=0.15):
     return np.maximum(0.4 - (0.4 - to) * np.arange(N) / (by * N), to)
 
 
-def late(at):
-    """Spread 0.4, and 0.15 from a share of the run on."""
-    return falling(at, to=0.15)
-
-
 @pytest.mark.parametrize(
     ("spread", "returns", "reached", "word"),
     [
@@ -116,7 +111,7 @@ def late(at):
         (shrinking(1.0), rising(0.2, 40.0), 100.0, "healthy"),  # it had learned what it can before
         (falling(0.3), rising(1.0, 40.0), 100.0, "suspected"),  # narrow, and far behind: not sharp
         (falling(0.7), rising(0.4, 40.0), 100.0, "sharp"),
-        (late(0.9), rising(0.2, 20.0), 100.0, "healthy"),  # it had stopped learning with a wide spread
+        (falling(0.9, to=0.15), rising(0.2, 20.0), 100.0, "healthy"),  # it had stopped learning with a wide spread
         (np.where(np.arange(N) < 20, shrinking(0.1), 0.4), rising(1.0, 40.0), 100.0, "healthy"),  # wide again
         (shrinking(0.2), 100.0 - rising(1.0, 40.0), 50.0, "healthy"),  # it began above the others
     ],

@@ -80,8 +80,8 @@ def test_a_run_that_lost_its_spread_far_below_its_other_seeds_is_suspected(tmp_p
         top = 30.0 if (env, arm, seed) == ("Hopper-v5", "bins", 2) else 100.0
         curves = {"steps": points, "rollout/ep_rew_mean": np.linspace(0, top, 50).tolist()}
         spread = {"steps": points, "joints": [narrowing] * 3}
-        told = {"return": top, "training": top, "curves": curves, "spread": spread, "steps": 1_000_000}
-        rows[cell.key] = row_of(cell, **told, verdict="healthy")
+        values = {"return": top, "training": top, "curves": curves, "spread": spread, "steps": 1_000_000}
+        rows[cell.key] = row_of(cell, **values, verdict="healthy")
     queries = Queries(sweep, rows, tmp_path)
     found = problems.of(queries, [*rows.values()])
     assert [row.key for row in found["suspected"]] == [("Hopper-v5", "bins", 2)]
