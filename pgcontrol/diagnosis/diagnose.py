@@ -28,7 +28,17 @@ from pgcontrol.measures.collapse import collapse, onset
 from pgcontrol.measures.curves import LogRows, spreads
 from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.statistics import mean_interval
-from pgcontrol.measures.verdicts import COLLAPSED, FEWER_ROUTES, NOT_JUDGED, WEAK_MODE, Limits, Verdict, summary, words
+from pgcontrol.measures.verdicts import (
+    COLLAPSED,
+    FEWER_ROUTES,
+    NOT_JUDGED,
+    WEAK_MODE,
+    Limits,
+    Verdict,
+    record,
+    summary,
+    words,
+)
 from pgcontrol.options import InputError, read_options, takes
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Episodes
@@ -102,7 +112,7 @@ def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     content = json.dumps(finite(numbers | facts), indent=1, default=str, allow_nan=False)
     text = _markdown(run, no_picture, verdicts=verdicts, proofs=proofs, facts=facts)
     files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
-    run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
+    run.write_manifest(**record(verdicts))
     return Diagnosis(run.path, verdicts, proofs, facts)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,9 +89,15 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 def to_prove(diagnose: str, verdicts: Sequence[Verdict]) -> str:
     """The end of a line: the command that measures what the spread cost, if that is in doubt and not known yet."""
-    known = any(v.about == "spread" and v.proved for v in verdicts)
     doubt = any(v.word == STUCK or (v.about == "spread" and v.step is not None) for v in verdicts)
+    known = any(v.proved for v in verdicts)
     return f"; to see whether the spread cost something: {diagnose} --branches 5" if doubt and not known else ""
+
+
+def record(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What a run's manifest keeps of its verdicts."""
+    proved = any(v.proved for v in verdicts)
+    return {"verdict": words(verdicts), "diagnosis": summary(verdicts), "proved": proved}
 
 
 def words(verdicts: Sequence[Verdict]) -> str:

@@ -52,6 +52,7 @@ class Row:
         measured: the task's measures of the final policy, by name; those of the sampled policy end in `_sampled`.
         verdict: the last verdict on the run; None without one.
         why: the line that explains the verdict.
+        proved: whether branches have shown what the spread cost.
         steps: environment steps taken.
         seconds: duration of training, at least `SHORTEST`.
         points: [P] environment steps of the curves' values.
@@ -79,6 +80,7 @@ class Row:
     diverged: bool = False
     verdict: str | None = None
     why: str | None = None
+    proved: bool = False
     steps: int
     seconds: float
     points: list[int]

@@ -101,5 +101,5 @@ def ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str])
     known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
     judged = judge(rows, config.total_steps, status, known=known)
     where = {"machine": cores.machine(), "load": cores.load()}
-    folder.write_manifest(verdict=verdicts.words(judged), diagnosis=verdicts.summary(judged), **where)
+    folder.write_manifest(**verdicts.record(judged), **where)
     return f"diagnosis: {verdicts.summary(judged)}{verdicts.to_prove(folder.command('diagnose'), judged)}"

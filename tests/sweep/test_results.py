@@ -8,6 +8,7 @@ import pytest
 from pgcontrol.cli import main
 from pgcontrol.machine.files import unsealed
 from pgcontrol.machine.terminal import Terminal
+from pgcontrol.measures.verdicts import Verdict, record
 from pgcontrol.options import InputError
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
@@ -192,9 +193,10 @@ def test_a_run_from_before_runs_kept_their_outcome_gets_its_row(sweep, tmp_path)
 
 
 def test_the_last_verdict_on_a_run_is_kept(tmp_path):
-    assert results.judged(tmp_path) == {"verdict": None, "why": None}
-    RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
-    assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
+    assert results.judged(tmp_path) == {"verdict": None, "why": None, "proved": False}
+    for proved in (False, True):
+        RunFolder(tmp_path).write_manifest(**record([Verdict("spread", "sharp", "because", proved=proved)]))
+        assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)", "proved": proved}
 
 
 def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
@@ -203,12 +205,13 @@ def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
         results.add(sweep, row_of(each, verdict="suspected", why="", tide="high"))
     for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
         folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
-        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
+        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)", proved=True)
     rows = results.read(sweep)
     results.rewrite(sweep, results.refresh(sweep, rows, tmp_path))
     assert results.read(sweep) == rows
     assert [row.verdict for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
     assert rows[cell.key].why == "collapsed (cost 5 ± 1)"
+    assert rows[cell.key].proved
     assert rows[cell.key].line["tide"] == "high"  # of which nothing is known here
     before = sweep.results.stat().st_mtime_ns
     results.rewrite(sweep, results.refresh(sweep, rows, tmp_path))
