@@ -99,7 +99,7 @@ class Queries:
     def trials(self) -> list[TrialRow]:
         """The trials that belong to the sweep's search as the YAML defines it now; empty without a search."""
         asked = self.sweep.search
-        kept = trials.read(trials.file_of(self.sweep.path)) if asked else []
+        kept = trials.first(trials.read(trials.file_of(self.sweep.path)), asked.trials) if asked else []
         return [row for row in kept if asked and asked.asks(row.arm, row.search)]
 
     @functools.cached_property

@@ -51,7 +51,8 @@ def words(queries: Queries) -> list[Paragraph]:
 def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
     first = top.trials[0]
     others = {state: n for state, n in top.counts.items() if state != first.state}
-    found = [f"Its score is {trials.decimals(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
+    best_of = f"the best of {count(len(top.trials), 'finished trial')}"
+    found = [f"Its score is {trials.decimals(first.score)}, {best_of}, so it is probably too high by chance."]
     if others:
         found.append(f"Other trials: {', '.join(f'{n} {state}' for state, n in others.items())}.")
     found += [_ahead(top), _flat(top), *_edges(queries, first)]
@@ -65,9 +66,9 @@ def _ahead(top: Best) -> str:
     lead = f"The second, trial {second.number} ({_settings(second)}), is {trials.decimals(top.ahead)} behind"
     if top.noise is None:
         return f"{lead}; each trial has one seed, so it is unknown whether this is more than noise."
-    differ = f"seeds of the same settings differ by {trials.decimals(top.noise)}"
+    differ = f"seeds of the same settings have a standard deviation of {trials.decimals(top.noise)}"
     if top.ahead <= top.noise:
-        return f"{lead}; this is noise, because {differ}. The second may be as good or better."
+        return f"{lead}; this may be noise, because {differ}. The second may be as good or better."
     return f"{lead}; {differ}."
 
 

@@ -47,13 +47,13 @@ def _settings(file: Path, arm: str, kept: Any) -> Mapping[str, Any]:
 
 
 def answers(file: Path, search: Search) -> bool:
-    """Whether a file has the result of this search, with at least as many trials."""
+    """Whether a file has the result of this search, with this number of trials."""
     kept = _read(file)
     return all(
         isinstance(there := kept.get(arm), dict)
         and there.get("search") == search.fingerprint(arm)
         and isinstance(made := there.get("trials"), dict)
-        and sum(n for n in made.values() if isinstance(n, int)) >= search.trials
+        and sum(n for n in made.values() if isinstance(n, int)) == search.trials
         for arm in search.searched()
     )
 
@@ -77,7 +77,7 @@ def write(file: Path, sweep: Path, search: Search, rows: Sequence[TrialRow], zer
 
 
 def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str, float]) -> dict[str, Any]:
-    best = trials.best(rows, arm)
+    best = trials.best(trials.first(rows, search.trials), arm)
     if not best.trials:
         how = ", ".join(f"{n} {state}" for state, n in best.counts.items())
         raise InputError(f"search: no trial of arm {arm!r} finished ({how}), so there is no choice")
@@ -95,10 +95,11 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
         "reference": {task: search.reference[task] for task in tasks if task in search.reference},
     }
     kept |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
-    dates = sorted({row.date for row in rows if row.arm == arm})
+    own = trials.first((row for row in rows if row.arm == arm), search.trials)
+    kept["steps"] = sum(row.steps for row in own)  # fewer if more trials were stopped early
     return kept | {
-        "date": dates[-1],
-        "revision": first.revision,
+        "date": max(row.date for row in own),
+        "revision": ", ".join(dict.fromkeys(row.revision or "unknown" for row in own)),
         "optuna": first.optuna,
         "search": search.fingerprint(arm),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+import zlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pgcontrol.machine import locks
 from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
 from pgcontrol.sweep import space
-from pgcontrol.sweep.cell import Key, difference
+from pgcontrol.sweep.cell import Key, difference, run_of
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
 from pgcontrol.sweep.trials import FINISHED, IMPOSSIBLE, TrialRow, ranked
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
-SEED = 1  # of the samplers; the number of the trial is added, so that a continued search draws no point twice
+SEED = 1  # of the samplers, together with the trial's number, so that a continued search draws no point twice
 # bounds of the number of trials before a sampler or a pruner uses the results of the others, which is a quarter of all
 FEWEST, MOST = 3, 10
-FILLED = "filled"  # attribute of a study that has the rows of earlier trials
 
 
 def require() -> None:
@@ -113,17 +114,21 @@ class Journal:
         return study
 
     def _fill(self, arm: str, rows: Mapping[int, TrialRow]) -> None:
-        """Add the rows of earlier trials to a new study; trials that had no row yet begin again."""
+        """Add the rows that a study does not have yet: the journal is new, or older than the rows.
+
+        Trials that have no row begin again.
+        """
         study = self.studies[arm]
-        if FILLED in study.user_attrs:
-            return
-        study.set_user_attr("search", self.search.identity(arm))
-        for number in range(len(self.trials(arm)), max(rows, default=-1) + 1):  # a process may have been killed here
+        if "search" not in study.user_attrs:
+            study.set_user_attr("search", self.search.identity(arm))
+        for trial in self.trials(arm):
+            if trial.number in rows and not trial.state.is_finished():
+                self.end(rows[trial.number])
+        for number in range(len(self.trials(arm)), max(rows, default=-1) + 1):
             if number in rows:
                 study.add_trial(self._kept(arm, rows[number]))
             else:
                 self.begin(arm)
-        study.set_user_attr(FILLED, True)
 
     def _kept(self, arm: str, row: TrialRow) -> FrozenTrial:
         """The Optuna trial of a row."""
@@ -186,6 +191,10 @@ class Journal:
         (trial := self._trial(arm, number)).report(value, stage)
         return trial.should_prune()
 
+    def stage(self, arm: str, number: int) -> int:
+        """The last stage of a trial that was reported; 0 if there is none."""
+        return max(self.trials(arm)[number].intermediate_values, default=0)
+
     def end(self, row: TrialRow) -> None:
         """Save a trial that has ended."""
         trial = self._trial(row.arm, row.number)
@@ -214,8 +223,9 @@ class Journal:
         if self._points:
             axes = {axis.name: axis for axis in self.search.axes_of(arm)}
             return {name: axes[name].kept(value) for name, value in self._points[arm][number].items()}
-        view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number))
-        if self.search.sampler == "sobol":
+        quasi = self.search.sampler == "sobol" or (self.search.sampler == "tpe" and number < self._early())
+        view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number, quasi))
+        if quasi:
             for _ in range(number):  # the sequence is the same in every process; skip the points that are used
                 _ = view.ask().relative_params
         else:
@@ -224,18 +234,33 @@ class Journal:
                 if trial.number in scores:
                     trial.value = scores[trial.number]
                 view.add_trial(trial)
+        if self.search.sampler == "tpe" and number == 0:
+            view.enqueue_trial(self._defaults(arm))
         trial = view.ask()
         self._values(arm, trial)
         return trial.params
 
-    def _sampler(self, arm: str, number: int) -> BaseSampler:
+    def _defaults(self, arm: str) -> dict[str, Any]:
+        """The defaults of the searched settings, for the first trial, in Optuna's representation.
+
+        So a search can only choose other settings if they scored more. Defaults outside the space are left out.
+        """
+        usual = run_of(configure(self.search.settings(arm)))
+        axes = {axis.name: axis for axis in self.search.axes_of(arm)}
+        return {name: axis.kept(usual[name]) for name, axis in axes.items() if axis.has(usual.get(name))}
+
+    def _sampler(self, arm: str, number: int, quasi: bool) -> BaseSampler:
+        """Sobol's sequence if `quasi`; also for the first trials of TPE, whose random points could lie close together.
+
+        Random numbers of consecutive seeds are not independent enough for a few points, so the seeds are hashed.
+        """
         from optuna.samplers import QMCSampler, RandomSampler, TPESampler
 
-        if self.search.sampler == "random":
-            return RandomSampler(seed=SEED + number)
-        if self.search.sampler == "tpe":
-            early = self._early()
-            return TPESampler(seed=SEED + number, n_startup_trials=early, multivariate=True, group=True)
+        seed = zlib.crc32(f"{SEED}, {number}".encode())
+        if not quasi and self.search.sampler == "random":
+            return RandomSampler(seed=seed)
+        if not quasi:
+            return TPESampler(seed=seed, n_startup_trials=self._early(), multivariate=True, group=True)
         corners = space.corners(self.search.axes_of(arm), self.search.settings(arm))
         axes = {axis.name: axis.distribution(settings) for axis, settings in corners}
 

@@ -75,10 +75,10 @@ def _origins(cell: Cell, config: Config) -> dict[str, str]:
     return {key: "recommended" for key in advised if key in run_of(config)} | dict(cell.origins)
 
 
-def judged(folder: Path) -> dict[str, str | None]:
-    """The last verdict on a run and the line that explains it; None without a verdict."""
-    manifest = RunFolder(folder).manifest()
-    return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
+def judged(folder: Path) -> dict[str, Any]:
+    """The last verdict on a run, the line that explains it (both None without a verdict), and whether it is proved."""
+    found = RunFolder(folder).manifest()
+    return {"verdict": found.get("verdict"), "why": found.get("diagnosis"), "proved": found.get("proved", False)}
 
 
 def read(sweep: Sweep) -> dict[Key, Row]:
@@ -289,7 +289,8 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
     for key, row in rows.items():
         folder = row.folder(where)
         now, curves = judged(folder), _gained(row, folder, sweep.plots)
-        words = {} if now["verdict"] is None or now == {"verdict": row.verdict, "why": row.why} else now
+        same = now["verdict"] is None or all(getattr(row, name) == value for name, value in now.items())
+        words = {} if same else now
         if (words or curves) and made_in(row, folder):
             changed[key] = row.changed(**words, curves=row.line["curves"] | curves)
     rows |= changed

@@ -196,6 +196,8 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
         _require_list(key, tree.get(key))
     required = [f.name for f in dataclasses.fields(SearchOptions) if f.default is REQUIRED]
     found = read_options(SearchOptions, tree, "search.", ("space", "reference"))
+    if len(set(found["seeds"])) < len(found["seeds"]):
+        raise InputError(f"search: seeds = {tree['seeds']!r}: a value occurs twice")
     if missing := [name for name in required if name not in tree]:
         raise InputError(f"search: {', '.join(missing)} missing")
     if seen := [seed for seed in found["seeds"] if seed in set(reported)]:

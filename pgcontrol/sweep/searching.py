@@ -21,6 +21,7 @@ from pgcontrol.sweep import found, journal, run_state, trials
 from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.journal import Journal
+from pgcontrol.sweep.policies import require_policies
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
 from pgcontrol.sweep.sweep import Sweep, read_sweep
@@ -129,6 +130,8 @@ def require_found(sweep: Sweep) -> None:
     if (other := sweep.searched_by) is None:
         return
     lender = read_sweep(other).search
+    if lender and (seen := sorted({cell.key.seed for cell in sweep.cells} & {*lender.seeds})):
+        raise InputError(f"grid: seed = {seen[0]}: {other.name} has searched with it; use other seeds")
     if lender is None or not found.answers(found.file_of(other), lender):
         advice = f"pgcontrol compare {other} --search-only"
         raise InputError(f"search: {other.name} has changed since its search, or has too few trials: {advice}")
@@ -158,6 +161,7 @@ def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
         InputError: Optuna is missing, or a trial cannot be run.
     """
     asked, rows = _asked(sweep)
+    require_policies(sweep, asked)
     arms = asked.searched()
     missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
     runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
@@ -286,8 +290,8 @@ class Searching:
             raise InputError(error)
         self._look(taken, cell, folder, rows)
         value = (last_row(folder / "metrics.jsonl") or {}).get(EVALUATION)
-        if value is None:
-            raise InputError(f"{cell.name} was not evaluated at its end")
+        if value is None:  # a return that is no number is not in the log
+            raise Ending(DIVERGED, f"{cell.name} was not evaluated at its end")
         rows.append((cell.key.env, value))
 
     def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Result]) -> None:
@@ -300,7 +304,9 @@ class Searching:
             Ending: the pruner stops the trial.
         """
         log, key = folder / "metrics.jsonl", taken[:2]
-        seen, last = self.stages.get(key, 0), last_row(log)
+        if key not in self.stages:  # a continued trial was judged by its first evaluations before
+            self.stages[key] = self.journal.stage(*key)
+        seen, last = self.stages[key], last_row(log)
         if self.search.pruner == "none" or last is None or self._stage(last[STEPS], before) <= seen:
             return
         for row in read_rows(log):
@@ -364,9 +370,14 @@ class Searching:
         self.say(f"{row.arm}, trial {row.number}: {came} in {row.seconds:,.0f} s ({what}){more}")
 
     def _keep(self) -> list[TrialRow]:
-        """Write the rows of the trials that have ended; rows of other searches are kept."""
+        """Write the rows of the trials that have ended; rows that the journal does not have are kept."""
         with self.journal.turn():
             rows = self.journal.rows()
-            others = [row for row in trials.read(self.file) if not self.search.asks(row.arm, row.search)]
+            made = {(row.arm, row.number) for row in rows}
+            others = [
+                row
+                for row in trials.read(self.file)
+                if (row.arm, row.number) not in made or not self.search.asks(row.arm, row.search)
+            ]
             trials.write(self.file, [*others, *rows])
         return rows

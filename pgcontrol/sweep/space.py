@@ -99,6 +99,12 @@ class Axis:
         """The reverse of `value`."""
         return json.dumps(value) if self.choices else value
 
+    def has(self, value: Any) -> bool:
+        """Whether a value is among the choices or in the range; with a step, it must be one of its values."""
+        if self.choices or self.step is not None:
+            return value in self.values()
+        return type(value) in (int, float) and self.low <= value <= self.high
+
     def share(self, value: float) -> float:
         """The position of a value in the range, 0 to 1."""
         low, high, at = (

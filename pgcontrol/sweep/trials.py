@@ -129,6 +129,11 @@ def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
     return [dataclasses.replace(row, scores=ranks.get(row.number, {})) for row in rows]
 
 
+def first(rows: Iterable[TrialRow], count: int) -> list[TrialRow]:
+    """The first trials of each arm: others were made when the YAML asked for more, and do not count for any arm."""
+    return [row for row in rows if row.number < count]
+
+
 class Best(NamedTuple):
     """An arm's finished trials, the best first.
 

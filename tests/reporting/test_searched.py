@@ -82,13 +82,14 @@ def test_a_search_alone_has_a_page(sweep):
 
 def test_a_lead_of_one_seeds_noise_is_called_so(sweep):
     paragraph = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
-    assert "is 0.005 behind; this is noise, because seeds of the same settings differ by 0.068." in paragraph
+    why = "because seeds of the same settings have a standard deviation of 0.068."
+    assert f"is 0.005 behind; this may be noise, {why}" in paragraph
     assert "The scores of the best 3 lie within 0.700." in paragraph
 
 
 def test_a_lead_above_noise_is_not(sweep):
     paragraph = words(sweep, [0.9, 0.91], [0.5, 0.51])
-    assert "is 0.400 behind; seeds of the same settings differ by 0.007." in paragraph
+    assert "is 0.400 behind; seeds of the same settings have a standard deviation of 0.007." in paragraph
     assert "noise" not in paragraph
 
 
