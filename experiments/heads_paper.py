@@ -98,10 +98,10 @@ class Part:
 
     @cached_property
     def troubles(self) -> list[tuple[str, ...]]:
-        """For each arm: runs, problems, difference, and difference without the runs that have a problem."""
+        """For each arm: runs, problems, good runs, the difference of all and that of the good runs."""
         one = len(self.queries.envs()) == 1  # then its lines are those of all tasks
         lines = problems.table(self.queries)
-        return [(line[1], *line[2:4], *line[6:]) for line in lines if one or line[0] == problems.TOGETHER]
+        return [(line[1], *line[2:5], *line[7:]) for line in lines if one or line[0] == problems.TOGETHER]
 
 
 def machines(rows: Sequence[Row]) -> str:

@@ -37,9 +37,10 @@ class Lever(NamedTuple):
 
     Attributes:
         effects: task -> difference of the IQMs, as a share of the baseline's.
-        p: two-sided p-value over all tasks together, not corrected.
+        p: twice the one-sided p-value of "not better" over all tasks together, not corrected.
         time: its seconds per step as a multiple of the baseline's, median over tasks.
         seeds: the least number of its runs on a task.
+        base_seeds: the least number of the baseline's runs on a task.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Lever(NamedTuple):
     p: float
     time: float
     seeds: int
+    base_seeds: int
 
     @property
     def pays(self) -> list[str]:
@@ -66,6 +68,8 @@ class Lever(NamedTuple):
     @property
     def word(self) -> str:
         """Whether the rule keeps it; a lever that does not have all seeds needs them, or is not kept."""
+        if self.base_seeds < ALL:
+            return "more seeds"
         if self.seeds < ALL:
             return "no" if self.seeds == FIRST and self.mean < GO_ON else "more seeds"
         return "**yes**" if len(self.pays) >= TASKS and not self.hurts and self.p <= LEVEL else "no"
@@ -85,8 +89,9 @@ def judged(arm: str, pairs: Mapping[str, Pair], time: float) -> Lever:
     """A lever from its scores and the baseline's, by task."""
     single = compare([[pair] for pair in pairs.values()], 0.1, paired=False)
     effects = {env: found.effect.estimate for env, found in zip(pairs, single, strict=True) if found}
-    seeds = min(len(ours) for ours, _ in pairs.values())
-    return Lever(arm, effects, Shares.of([*pairs.values()], paired=False).different(), time, seeds)
+    ours, theirs = (min(map(len, scores)) for scores in zip(*pairs.values(), strict=True))
+    p = min(1.0, 2 * Shares.of([*pairs.values()], paired=False).more(0))
+    return Lever(arm, effects, p, time, ours, theirs)
 
 
 def table(levers: list[Lever], tasks: list[str]) -> str:

@@ -35,6 +35,7 @@ from experiments.natural_truth import (  # noqa: E402
     ARMS,
     FRACTIONS,
     KINDS,
+    LEAST,
     LOGS,
     ROWS,
     SEEDS,
@@ -259,6 +260,8 @@ def table() -> None:
         "gain at any place, in percent of that range. Verdicts are judged by the column *rest, mode*: branches with",
         "the rest of the run's schedule, scored by their mode. There, if four branches show such a gain but do not",
         "prove it, eight decide; with p < 0.028 for each of the two looks the chance of a wrong claim is 5 %.",
+        "*No*: the 95 % intervals exclude such a gain at every place. *Not proved*: they do not, so the truth is open;",
+        "the largest gain that they allow is added. In the upper table, both count as runs that lost nothing.",
         "The verdict of a log also knows what the runs of the set with other seeds, but the same settings, reached.",
         "",
         "| runs | verdict from | precision | recall |",
@@ -299,9 +302,12 @@ def answer(run: Judged, schedule: str, score: str) -> str:
     lost = run.lost(schedule, score)
     if lost is None and not ((schedule, score) == TRUTH and run.undecided()):
         return ""
-    most = max(place.share for place in run.costs(schedule, score))
+    places = run.costs(schedule, score)
+    gain, most = (max(shares) for shares in zip(*((place.share, place.most) for place in places), strict=True))
+    if lost is False and most > LEAST:
+        return f"not proved ({100 * gain:+.0f} %, at most {100 * most:+.0f} %)"
     said = {False: "no", None: "undecided"}.get(lost, f"at {lost}")
-    return f"{said} ({100 * most:+.0f} %)"
+    return f"{said} ({100 * gain:+.0f} %)"
 
 
 def _add(row: dict[str, Any]) -> None:

@@ -6,7 +6,8 @@
 Remedies: each run of natural.py that is known to have lost something is trained again with one change, with four new
 seeds. The same seeds without a change are the control: a run that was chosen for its low return is followed by better
 ones in any case. Reactions: each run of the half that judges the rule is trained
-again with `on_collapse: widen`. It is the same to the bit until the training reacts, so any difference is the effect.
+again with `on_collapse: widen`. It is the same to the bit until the training reacts. A difference after that is the
+effect and the noise of a single run, so it says something about all runs together, not about one.
 Rows are added to natural_remedies.jsonl as they come and are not made again.
 """
 
@@ -16,7 +17,7 @@ import datetime
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,8 +168,7 @@ def effects(trained: list[dict[str, Any]], found: Mapping[str, Judged]) -> dict[
         }
         theirs = whole.pop(UNCHANGED, [])
         for remedy, ours in whole.items() if theirs else ():
-            scale = float(np.ptp([*ours, *theirs, *column(found[name].log, RETURN)[1]]))
-            share = float(np.mean(ours) - np.mean(theirs)) / scale
+            share = _share(float(np.mean(ours) - np.mean(theirs)), theirs, found[name])
             effect.setdefault(remedy, {})[name] = Effect(share, no_gain(ours, theirs), no_gain(theirs, ours))
     return effect
 
@@ -181,9 +181,9 @@ def table() -> None:
         "",
         "`python experiments/natural_remedies.py table`. Each of these runs of [natural.md](natural.md) was trained",
         "again with one change, with four new seeds; the same seeds without a change are the control.",
-        "*Saved*: the mean return is higher by more than a tenth of the range of the run's return, with p < 0.05",
-        "(Welch, one-sided, not corrected); *harmed*: lower, in the same way. The mean gain is in percent of that",
-        "range.",
+        "*Saved*: the mean return is higher by more than a tenth of the range of the return in the run and in the",
+        "control, with p < 0.05 (Welch, one-sided, not corrected); *harmed*: lower, in the same way. The mean gain is",
+        "in percent of that range.",
         "",
         "| remedy | runs | saved | harmed | mean gain |",
         "|---|---:|---:|---:|---:|",
@@ -201,7 +201,8 @@ def reactions(trained: list[dict[str, Any]], found: Mapping[str, Judged]) -> Ite
     own = [row for row in trained if "without" in row]
     acted = [row for row in own if row["acted"]]
     yield f"`on_collapse: widen` on {len(own)} runs that judge the rule, with the same seeds: {len(acted)} were"
-    yield "widened, the others are the same to the bit. The difference is in percent of the range of the run's return."
+    yield "widened, the others are the same to the bit. The difference is in percent of the range of the return. Each"
+    yield "is the effect and the noise of a single run."
     yield ""
     yield "| run | it lost something | widened | without | with widening | difference |"
     yield "|---|---|---:|---:|---:|---:|"
@@ -219,8 +220,13 @@ def _ends(row: Mapping[str, Any]) -> list[str]:
 def _difference(row: Mapping[str, Any], run: Judged) -> str:
     if None in (ends := [row["without"], row["mode"]]):
         return ""
-    scale = float(np.ptp([*ends, *column(run.log, RETURN)[1]]))
-    return f"{100 * (ends[1] - ends[0]) / scale:+.0f} %"
+    return f"{100 * _share(ends[1] - ends[0], ends[:1], run):+.0f} %"
+
+
+def _share(gain: float, unchanged: Sequence[float], run: Judged) -> float:
+    """A gain as a share of the range of the return in the run and at the ends of unchanged runs."""
+    scale = float(np.ptp([*unchanged, *column(run.log, RETURN)[1]]))
+    return gain / scale if scale > 0 else 0.0
 
 
 def rows() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from pgcontrol.measures.curves import RETURN, column
 from pgcontrol.measures.families import holm
+from pgcontrol.measures.statistics import welch
 
 HERE = Path(__file__).parent
 ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
@@ -32,12 +33,14 @@ class Cost(NamedTuple):
         p: one-sided p-value of "no gain" (Welch).
         seeds: branches of each arm.
         share: the gain as a fraction of the range of the return in the run and in these branches.
+        most: upper bound of the share: that of its 95 % interval (Welch).
     """
 
     at: float
     gain: float
     p: float
     share: float
+    most: float
     seeds: int
 
 
@@ -80,8 +83,9 @@ class Judged:
                 for arm in ARMS
             )
             if whole:
-                gain = float(np.mean(widened) - np.mean(alone))
-                found.append(Cost(at, gain, no_gain(widened, alone), gain / scale if scale > 0 else 0.0, len(alone)))
+                gain, unit = float(np.mean(widened) - np.mean(alone)), scale or 1.0
+                most = (gain + welch(widened, alone)) / unit
+                found.append(Cost(at, gain, no_gain(widened, alone), gain / unit, most, len(alone)))
         return found
 
     def lost(self, schedule: str = TRUTH[0], score: str = TRUTH[1]) -> float | bool | None:

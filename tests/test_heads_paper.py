@@ -35,8 +35,8 @@ def part(path, half: float, runs: int = 32) -> Part:
 def test_its_numbers_are_those_of_the_rows(tmp_path):
     said = text([part(tmp_path, 50.0)], ["more.yaml"])
     assert "Settled worse than gaussian: binned on all tasks together and Hopper-v5." in said
-    assert "| gaussian | 16 | none |  |  |" in said
-    assert "| binned | 16 | 3 stuck |" in said
+    assert "| gaussian | 16 | none | 16 |  |  |" in said
+    assert "| binned | 16 | 3 stuck | 13 |" in said
     assert "32 runs on 2 tasks, 0 million steps" in said
     assert "Not begun: more.yaml." in said
     assert "- **Heads.** two of them" in said

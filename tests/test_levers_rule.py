@@ -37,6 +37,20 @@ def test_a_gain_that_may_be_chance_is_not_enough():
     assert found.word == "no"
 
 
+def test_a_lever_that_loses_most_pairs_is_not_kept():
+    half = [60.0, 70, 80, 90, 100, 130, 140, 150]  # the IQM rises by 7 %, but most runs lose
+    pays = ([59.0, 69, 79, 104, 116, 129, 139, 149], half)
+    loses = ([99 - 0.01 * i for i in range(8)], [100.0 + i for i in range(8)])
+    found = judged("lever", {"a": loses, "b": loses, "c": pays, "d": pays}, 1.0)
+    assert len(found.pays) == 2
+    assert not found.hurts
+    assert found.word == "no"
+
+
+def test_without_all_runs_of_the_baseline_nothing_is_judged():
+    assert judged("lever", {task: ([50.0] * 2, DEFAULT[:1]) for task in "abc"}, 1.0).word == "more seeds"
+
+
 @pytest.mark.parametrize(("shares", "word"), [((0.3, 0.1, 0.0), "more seeds"), ((0.1, 0.1, 0.05), "no")])
 def test_two_seeds_only_decide_who_gets_more(shares, word):
     pairs = {task: ([100 * (1 + share)] * 2, DEFAULT) for task, share in zip("abc", shares, strict=True)}

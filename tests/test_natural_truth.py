@@ -2,12 +2,13 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
 
 from experiments import natural_truth
-from experiments.natural import missing
+from experiments.natural import answer, missing
 from experiments.natural_truth import ARMS, FRACTIONS, KINDS, SEEDS, Judged, judged, no_gain
 from pgcontrol.measures.curves import RETURN, STEPS
 
@@ -47,6 +48,20 @@ def test_a_large_gain_that_may_be_chance_is_no_cost():
     assert max(place.share for place in noisy.costs("rest", "mode")) > 0.1
     assert noisy.lost() is None
     assert noisy.undecided()
+
+
+def test_no_means_that_the_intervals_exclude_a_cost():
+    rng = np.random.default_rng(5)
+    draws = {key: rng.normal() for key in itertools.product(FRACTIONS, ARMS, range(SEEDS))}
+
+    def noisy(deviation):
+        return run(lambda at, arm, branch: 500 + deviation * draws[at, arm, branch])
+
+    assert answer(noisy(20), "fresh", "mode").startswith("no (")
+    assert answer(noisy(300), "fresh", "mode").startswith("not proved (")
+    (largest,) = re.findall(r"at most \+(\d+) %", answer(noisy(300), "fresh", "mode"))
+    assert int(largest) == round(100 * max(place.most for place in noisy(300).costs("fresh", "mode")))
+    assert answer(run(gains(150)), "fresh", "mode") == "at 0.25 (+15 %)"
 
 
 def test_without_all_branches_there_is_no_answer():

@@ -6,8 +6,9 @@ RUN/branches that begins from a checkpoint, so it shows progress, can be resumed
 """
 
 import dataclasses
+import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -173,7 +174,7 @@ def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
     """
     cells = branching.cells(seeds)
     folders = {arm: [branching.where / cell.name for cell in cells if cell.key.arm == arm] for arm in ARMS}
-    scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
+    scores = scores_of(folders)
     widened, alone = (float(np.mean([climb(folder) for folder in of_arm])) for of_arm in folders.values())
     ours, theirs = (np.array(scores[arm]) for arm in ARMS)
     better = probability_of_improvement([(scores["widened"], scores["alone"])])
@@ -182,6 +183,16 @@ def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
     ahead = float(ours.mean() - theirs.mean())
     gain = Gain(ahead, welch(ours, theirs, of), better, seeds, scale, widened - alone, branching.start)
     return Counterfactual(branching.start, branching.steps, branching.width, scores, folders, gain)
+
+
+def scores_of(folders: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
+    """The scores of the branches of each arm; a branch that diverged counts as the worst of all."""
+    scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
+    worst = np.nanmin([*itertools.chain.from_iterable(scores.values())])
+    return {
+        arm: [float(worst) if _diverged(folder) else score for folder, score in zip(folders[arm], ends, strict=True)]
+        for arm, ends in scores.items()
+    }
 
 
 def nearest(found: Sequence[Path], step: int) -> Path:
@@ -232,6 +243,10 @@ def climb(folder: Path) -> float:
     steps, returns = column(read_rows(folder / "metrics.jsonl"), RETURN)
     parts = np.array_split(returns, 10) if len(steps) >= 20 else [np.zeros(1)]
     return float(parts[-1].mean() - parts[-2].mean()) if len(parts) > 1 else 0.0
+
+
+def _diverged(folder: Path) -> bool:
+    return RunFolder(folder).manifest().get("status") == "diverged"
 
 
 def _finished(folder: Path) -> bool:

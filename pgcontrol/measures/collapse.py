@@ -217,7 +217,7 @@ def _proved_at(gain: Gain, limits: Limits) -> tuple[str, str]:
     where = f"widened at step {gain.step:,}"
     if low > 0 and gain.gain > least and gain.better[1] > 0.5:
         return COLLAPSED, f"{where} it ends higher: cost {measured}"
-    if high >= least:
+    if not high < least:  # also if a score is not a number
         more = f"--branches {2 * gain.seeds} may decide"
         return SUSPECTED, f"the branches do not decide it, {more}: {where} it gains {measured}"
     if gain.gain + LONGER * gain.catching_up > least:

@@ -97,7 +97,7 @@ def _shares(pair: Pair, paired: bool) -> np.ndarray:
     if not paired:
         return _share((x[:, None] - y).ravel(), np.tile(y, len(x)))
     i, j = np.triu_indices(len(x))
-    return _share((x[i] + x[j] - y[i] - y[j]) / 2, (y[i] + y[j]) / 2)
+    return _share((x[i] + x[j] - y[i] - y[j]) / 2, (abs(y[i]) + abs(y[j])) / 2)
 
 
 def _share(ahead: np.ndarray, unit: np.ndarray) -> np.ndarray:

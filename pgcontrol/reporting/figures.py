@@ -16,7 +16,7 @@ from pgcontrol.measures.statistics import iqm, profile
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.reporting import curves, standings
 from pgcontrol.reporting.curves import Curve, Seeds
-from pgcontrol.reporting.narrative import FEW, listed
+from pgcontrol.reporting.narrative import BOUNDED, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
@@ -62,8 +62,8 @@ def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
     if alone := [arm for arm, seeds in drawn.items() if curves.alone(seeds)]:
         why = f"one seed {'per task' if several else 'only'}, so no interval"
         text += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
-    elif not several and min(seeds[0].drawn for seeds in drawn.values()) < FEW:
-        text += "; with two seeds an interval is the range of the runs"
+    elif not several and min(seeds[0].drawn for seeds in drawn.values()) < BOUNDED:
+        text += "; with fewer than four seeds an interval is the range of the runs"
     return text + "."
 
 

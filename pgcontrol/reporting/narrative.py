@@ -17,7 +17,8 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, difference, probability, short
 
-FEW = 3  # with fewer seeds, an interval is only the range of the runs
+FEW = 3  # with fewer seeds, a difference is only a hint
+BOUNDED = 4  # with fewer seeds, an interval is only the range of the runs
 JOINTS = 3  # maximum number of narrow joints that are named: those that are narrow in most runs
 # a route with at least this share of a run's successes counts as its only route; a few other episodes are ignored
 ONE_WAY = 0.95
@@ -118,7 +119,7 @@ def _score(standing: Standing) -> str:
     estimate, low, high = map(short, standing.score)
     if len(standing.scores) == 1:
         return f"{estimate}, one seed only"
-    level = f"{percent(LEVEL)} " if len(standing.scores) >= FEW else ""
+    level = f"{percent(LEVEL)} " if len(standing.scores) >= BOUNDED else ""
     return f"{estimate} ({level}{low} to {high}, {len(standing.scores)} seeds)"
 
 
@@ -134,7 +135,7 @@ def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
     if standing.settled:
         return f"{beats}, which is significant"
     if better.won == better.pairs:
-        return f"{beats}, but with so few runs that happens by chance one time in {1 / better.p_value:.0f}"
+        return f"{beats}, but with so few runs one of two equal arms does so one time in {1 / better.p_value:.0f}"
     return f"{beats}, which is not significant"
 
 

@@ -21,12 +21,13 @@ MILD = (SUSPECTED, SHARP, NARROW)  # listed last, in this order, because they ma
 OMITTED = (HEALTHY, NOT_JUDGED, FEWER_ROUTES)  # not listed; routes have their own paragraph
 HARMLESS = (SHARP, NARROW)  # runs with these words only are not set aside
 # both scores, and both differences from the baseline: of all runs, and of those without a problem
-COLUMNS = ("task", "arm", "runs", "problems", "score", "good runs' score", "difference", "good runs' difference")
+COLUMNS = ("task", "arm", "runs", "problems", "good runs", "score", "good runs' score")
+COLUMNS += ("difference", "good runs' difference")
 MEANING = (
-    "How many runs have a problem, and the scores (IQM) and differences from the baseline without them. Runs that are "
-    "only “sharp” count as good. Over all tasks together, the difference is the median over all pairs. Leaving out "
-    "runs because of their return raises a score, so compare the differences: what is left of a difference is not due "
-    "to these runs."
+    "How many runs have a problem (some have two), and the scores (IQM) and differences from the baseline of the "
+    "others, the good runs. Runs that are only “sharp” count as good. Over all tasks together, the difference is the "
+    "median over all pairs. The last columns only describe the good runs: they were chosen by their results, so "
+    "their difference is not what the arms would differ by if the problems were solved."
 )
 
 
@@ -34,14 +35,15 @@ def of(queries: Queries, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Verdict -> the runs that have it, without the verdicts `OMITTED`."""
     found = [(word, row) for row in rows for word in (row.verdict or HEALTHY).split(", ") if word not in OMITTED]
     found += [(STUCK, row) for row in rows if STUCK not in (row.verdict or "") and queries.stuck(row)]
-    found += [(SUSPECTED, row) for row in rows if not _doubted(row) and queries.lost_early(row)]
+    found += [(SUSPECTED, row) for row in rows if not _settled(row) and queries.lost_early(row)]
     found += [(DIVERGED, row) for row in rows if row.diverged]
     found += [(NARROW, row) for row in rows if row.verdict in (None, NOT_JUDGED) and queries.sharp(row)]
     return {word: [row for what, row in found if what == word] for word in dict.fromkeys(word for word, _ in found)}
 
 
-def _doubted(row: Row) -> bool:
-    return not {SUSPECTED, COLLAPSED}.isdisjoint((row.verdict or "").split(", "))
+def _settled(row: Row) -> bool:
+    """Whether the verdict on a run's spread is that it cost something, or is proved: then other seeds add nothing."""
+    return row.proved or not {SUSPECTED, COLLAPSED}.isdisjoint((row.verdict or "").split(", "))
 
 
 class Divided(NamedTuple):
@@ -87,7 +89,8 @@ def _line(queries: Queries, env: str, arm: str, arms: dict[str, Divided]) -> tup
     if base in arms and arm != base:
         ahead = [_ahead(one.scores, arms[base].scores), _ahead(one.good, arms[base].good)]
     good = short(_middle(one.good)) if one.good else "–"
-    return (env, arm, str(len(one.scores)), _words(one.counts), short(_middle(one.scores)), good, *ahead)
+    runs, left = str(len(one.scores)), str(len(one.good))
+    return (env, arm, runs, _words(one.counts), left, short(_middle(one.scores)), good, *ahead)
 
 
 def _all_tasks(queries: Queries, arm: str, tasks: list[dict[str, Divided]]) -> tuple[str, ...]:
@@ -98,7 +101,8 @@ def _all_tasks(queries: Queries, arm: str, tasks: list[dict[str, Divided]]) -> t
     if base and arm != base:
         both = [(arms[arm], arms[base]) for arms in tasks if arm in arms and base in arms]
         ahead = [_median([(x.scores, y.scores) for x, y in both]), _median([(x.good, y.good) for x, y in both])]
-    return (TOGETHER, arm, str(sum(len(one.scores) for one in mine)), _words(counts), "", "", *ahead)
+    runs, left = (str(sum(map(len, side))) for side in zip(*((one.scores, one.good) for one in mine), strict=True))
+    return (TOGETHER, arm, runs, _words(counts), left, "", "", *ahead)
 
 
 def _words(counts: Mapping[str, int]) -> str:
@@ -106,9 +110,8 @@ def _words(counts: Mapping[str, int]) -> str:
 
 
 def _median(pairs: Sequence[Pair]) -> str:
-    """The median of the differences of all pairs, as a share of the baseline's score."""
-    known = [pair for pair in pairs if all(pair)]
-    return signed(Shares.of(known, paired=False).median) if known else "–"
+    """The median of the differences of all pairs, as a share of the baseline's score; a dash if a task has no pairs."""
+    return signed(Shares.of(pairs, paired=False).median) if pairs and all(map(all, pairs)) else "–"
 
 
 def _middle(scores: Sequence[float]) -> float:

@@ -86,8 +86,15 @@ def _scores(pairs: dict[tuple[str, str], Pair | None], env: str, arm: str) -> li
 
 
 def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
-    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order."""
-    ours, theirs = ({row.seed: row.score for row in queries.of(env, a)} for a in (arm, queries.sweep.baseline))
+    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order.
+
+    A run that diverged has no policy, so it counts as the worst on its task, whatever it made before.
+    """
+    worst = min((row.score for row in queries.on(env)), default=0.0)
+    ours, theirs = (
+        {row.seed: worst if row.diverged else row.score for row in queries.of(env, a)}
+        for a in (arm, queries.sweep.baseline)
+    )
     if queries.sweep.family.paired:
         seeds = sorted(ours.keys() & theirs.keys())
         ours, theirs = ({seed: side[seed] for seed in seeds} for side in (ours, theirs))
@@ -113,7 +120,9 @@ def answer(queries: Queries) -> Paragraph:
             arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
             parts.append(f"{word.capitalize()} {side}: {arms}.")
     left = sum(f.word == OPEN for f in found)
-    if not parts:
+    if any(cell.key not in queries.rows for cell in queries.sweep.cells):
+        parts.insert(0, "So far:")
+    if not any(f.word != OPEN for f in found):
         parts.append(f"Compared with {base}, nothing is settled ({count(of, 'comparison')}).")
     elif left:
         parts.append(f"{OPEN.capitalize()}: {left} of {count(of, 'comparison')}.")
@@ -177,8 +186,10 @@ def definitions(queries: Queries) -> dict[str, str]:
     )
     level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {_counted(queries)}"
     together = any(env == TOGETHER for env, _ in queries.sweep.comparisons())
+    crashed = any(row.diverged for row in queries.rows.values())
+    diverged = "; runs that diverged count as the worst on their task" if crashed else ""
     return {
-        f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}",
+        f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}{diverged}",
         EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the baseline's score, "
         f"{level}, and on each task the interquartile means differ by less; there may be a smaller difference",
         OPEN: "neither; this is no sign that the arms are equal",
@@ -199,7 +210,9 @@ def figure(queries: Queries) -> Figure | None:
     where = f"{'All tasks' if len(envs) > 1 else found[0].env}: difference from {base}"
     title = f"difference from {base}, as a share of its score"
     joint = f"{percent(LEVEL)} (exact, corrected for {_counted(queries)})"
-    about = f"The mark is the difference of the IQMs, as a share of that of {base}. The intervals hold together with"
+    about = f"The mark is the difference of the IQMs, as a share of that of {base}"
+    about += "; for all tasks together the median of all pairs" * (TOGETHER in envs)
+    about += ". The intervals hold together with"
     about += f" {joint}; an arrow leads beyond the axis. Grey: less than {percent(margin)}. {_sizes(found)}"
     return Figure(effects(where, drawn, LOOKS, margin, title), about)
 

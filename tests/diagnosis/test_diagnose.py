@@ -94,6 +94,19 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert counterfactual.branching_of(run, BranchPoint(1024, 512)).where != where
 
 
+def test_a_branch_that_diverged_counts_as_the_worst(tmp_path):
+    branches = {"widened": [("diverged", 900.0), ("finished", 300.0)], "alone": [("finished", 200.0)] * 2}
+    folders = {arm: [] for arm in branches}
+    for arm, made in branches.items():
+        for i, (status, score) in enumerate(made):
+            folders[arm].append(tmp_path / f"{arm}-{i}")
+            folders[arm][i].mkdir()
+            RunFolder(folders[arm][i]).write_manifest(status=status)
+            line = {"time/total_timesteps": 10, "rollout/ep_rew_mean": score}
+            (folders[arm][i] / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert counterfactual.scores_of(folders) == {"widened": [200.0, 300.0], "alone": [200.0, 200.0]}
+
+
 def np_obs():
     import torch
 

@@ -69,13 +69,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def test_what_cannot_be_is_one_line_at_once(text, line, tmp_path):
     (tmp_path / "f.yaml").write_text(text)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError) as caught:
         read(tmp_path / "f.yaml", "settings")
     assert str(caught.value).startswith(f"{tmp_path / 'f.yaml'}: ")
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_what_is_no_file_is_refused(tmp_path):

@@ -284,3 +284,15 @@ def test_together_nothing_is_equal_that_differs_on_one_task(sixth, word):
     assert found is not None
     assert abs(found.effect.estimate) < 0.05
     assert found.word == word
+
+
+def test_pairs_by_seed_are_the_signed_ranks_where_the_baseline_changes_its_sign():
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=12)
+    x = y + 0.5 * np.abs(y) + 0.3 * rng.normal(size=12)
+    i, j = np.triu_indices(12)
+    ahead = x - y - 0.5 * np.abs(y)
+    won = int(((ahead[i] + ahead[j]) > 0).sum())
+    expected = scipys(x, y + 0.5 * np.abs(y), True, "greater")
+    assert Shares.of([(x, y)], paired=True).more(0.5) == pytest.approx(expected)
+    assert (Shares.of([(x, y)], paired=True).ordered > 0.5).sum() == won

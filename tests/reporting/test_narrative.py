@@ -260,7 +260,7 @@ def test_certainty_of_three_seeds_is_not_certainty():
     npg = next(s for s in standings(study, "Hopper-v5") if s.arm == "npg")
     assert (pairs(npg), npg.settled) == ((9, 9), 0)
     text = said(study)
-    assert saying(text, "ppo", "9 of 9 pairs", "chance")
+    assert saying(text, "ppo", "9 of 9 pairs", "one of two equal arms does so one time in 10")
     assert "1 (1 …" not in text
 
 

@@ -33,13 +33,13 @@ def study(path, verdicts) -> Queries:
 def test_a_difference_that_is_due_to_some_runs_disappears_without_them(tmp_path):
     queries = study(tmp_path, VERDICTS)
     base, bins, *every = problems.table(queries)
-    assert base == ("Hopper-v5", "gaussian", "4", "none", "100", "100", "", "")
-    assert bins == ("Hopper-v5", "bins", "4", "2 stuck, 1 suspected", "75", "100", "−25\u00a0%", "0\u00a0%")
-    assert every[0] == ("all tasks together", "gaussian", "8", "none", "", "", "", "")
+    assert base == ("Hopper-v5", "gaussian", "4", "none", "4", "100", "100", "", "")
+    assert bins == ("Hopper-v5", "bins", "4", "2 stuck, 1 suspected", "2", "75", "100", "−25\u00a0%", "0\u00a0%")
+    assert every[0] == ("all tasks together", "gaussian", "8", "none", "8", "", "", "", "")
     # on both tasks, 16 pairs each: a quarter of them has a difference of a half, so the median is 0
-    assert every[1] == ("all tasks together", "bins", "8", "2 stuck, 1 suspected", "", "", "0\u00a0%", "0\u00a0%")
+    assert every[1] == ("all tasks together", "bins", "8", "2 stuck, 1 suspected", "6", "", "", "0\u00a0%", "0\u00a0%")
     tables.write(queries)
-    assert "| Hopper-v5 | bins | 4 | 2 stuck, 1 suspected | 75 | 100 |" in (tmp_path / "heads.md").read_text()
+    assert "| Hopper-v5 | bins | 4 | 2 stuck, 1 suspected | 2 | 75 | 100 |" in (tmp_path / "heads.md").read_text()
     assert '<table class="problems">' in write(queries).read_text()
 
 
@@ -50,8 +50,9 @@ def test_without_problems_there_is_no_table(tmp_path):
 
 
 def test_if_every_run_has_a_problem_nothing_is_left(tmp_path):
-    _, bins, *_ = problems.table(study(tmp_path, dict.fromkeys(range(4), "stuck")))
-    assert bins[3:] == ("4 stuck", "75", "–", "−25\u00a0%", "–")
+    _, bins, *_, together = problems.table(study(tmp_path, dict.fromkeys(range(4), "stuck")))
+    assert bins[3:] == ("4 stuck", "0", "75", "–", "−25\u00a0%", "–")
+    assert together[7:] == ("0\u00a0%", "–")  # the other task alone would hide this one
 
 
 def test_over_all_tasks_the_difference_is_the_median_of_all_pairs(tmp_path):
@@ -60,7 +61,7 @@ def test_over_all_tasks_the_difference_is_the_median_of_all_pairs(tmp_path):
         key: replace(row, evaluated=row.score - 10) if row.arm == "bins" else row for key, row in queries.rows.items()
     }
     *_, together = problems.table(Queries(queries.sweep, worse, tmp_path))
-    assert together[6:] == ("−10\u00a0%", "−10\u00a0%")
+    assert together[7:] == ("−10\u00a0%", "−10\u00a0%")
 
 
 def test_one_task_needs_no_line_for_all(tmp_path):
@@ -90,3 +91,5 @@ def test_a_run_that_lost_its_spread_far_below_its_other_seeds_is_suspected(tmp_p
     judged = {key: replace(row, verdict="suspected") for key, row in rows.items()}  # each run is counted once
     again = problems.of(Queries(sweep, judged, tmp_path), [*judged.values()])
     assert len(again["suspected"]) == len(judged)
+    branched = {key: row.changed(proved=True) for key, row in rows.items()}  # branches know more than other seeds do
+    assert "suspected" not in problems.of(Queries(sweep, branched, tmp_path), [*branched.values()])

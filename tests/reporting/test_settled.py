@@ -172,3 +172,18 @@ def test_seeds_that_nobody_can_run_are_not_counted(tmp_path, monkeypatch, needed
     monkeypatch.setattr(settled, "needs", lambda *_: needed)
     said = {7.0: "7", 1000.0: "1,000", 14e6: "more than 1,000"}.get(needed, "–")
     assert {line[-2] for line in settled.table(study(tmp_path))} == {said}
+
+
+def test_a_run_that_diverged_counts_as_the_worst_whatever_it_made_before(tmp_path):
+    queries = study(tmp_path)
+    assert words(queries)["Hopper-v5", "bins"] == BETTER
+    assert "diverged" not in str(settled.definitions(queries))
+    lost = {key: row.changed(diverged=row.arm == "bins") for key, row in queries.rows.items()}
+    after = Queries(queries.sweep, lost, tmp_path)
+    assert words(after)["Hopper-v5", "bins"] == WORSE
+    assert "runs that diverged count as the worst on their task" in str(settled.definitions(after))
+
+
+def test_an_answer_before_the_last_run_says_so(tmp_path):
+    assert settled.answer(study(tmp_path)).lead.startswith("Settled better")
+    assert settled.answer(study(tmp_path, absent=[("Ant-v5", "mixture")])).lead.startswith("So far: Settled better")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.reporting import settled, tables
+from pgcontrol.reporting import problems, settled, tables
 from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.page import write
@@ -147,6 +147,7 @@ def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
         5,
         len(tables.COLUMNS),
         len(tables.NOISE),
+        len(problems.COLUMNS),
         len(settled.COLUMNS),
         len(settled.matrix(queries)[0]),
         len(tables.OUTCOMES),
