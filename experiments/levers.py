@@ -67,7 +67,7 @@ class Lever(NamedTuple):
 
     @property
     def word(self) -> str:
-        """Whether the rule keeps it; a lever that does not have all seeds needs them, or is not kept."""
+        """Whether the rule keeps it. It or the baseline may lack runs; then only two low seeds are a reason for no."""
         if self.base_seeds < ALL:
             return "more seeds"
         if self.seeds < ALL:
@@ -113,7 +113,8 @@ def write(sweep: Sweep) -> None:
         return
     lead = f"# Which levers are kept\n\n`python experiments/levers.py`. {sweep.design['Rule']}\n\n"
     of = f"{len(found)} of {len(sweep.arms()) - 1} levers have runs on all tasks. Differences of the IQMs from the "
-    more = f"runs of *{sweep.baseline}*; p without a correction; time per step as a multiple of the same.\n\n"
+    more = f'runs of *{sweep.baseline}*; p: twice the one-sided p-value of "not better", without a correction; time '
+    more += "per step as a multiple of the same.\n\n"
     sweep.path.with_suffix(".kept.md").write_text(lead + of + more + table(found, sweep.envs()))
 
 

@@ -135,7 +135,7 @@ def ended(folder: RunFolder) -> dict[str, float | None]:
 
 
 class Effect(NamedTuple):
-    """The effect of a remedy on a run: the gain over no change, as a fraction of the range of the run's return.
+    """The effect of a remedy on a run: the gain over no change, as a fraction of the range of the return.
 
     Attributes:
         better, worse: p-values of "it is not higher" and "it is not lower" (Welch, one-sided).

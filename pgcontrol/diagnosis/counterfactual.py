@@ -6,7 +6,6 @@ RUN/branches that begins from a checkpoint, so it shows progress, can be resumed
 """
 
 import dataclasses
-import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -188,9 +187,10 @@ def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
 def scores_of(folders: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
     """The scores of the branches of each arm; a branch that diverged counts as the worst of all."""
     scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
-    worst = np.nanmin([*itertools.chain.from_iterable(scores.values())])
+    known = [score for ends in scores.values() for score in ends if np.isfinite(score)]
+    worst = min(known, default=float("nan"))
     return {
-        arm: [float(worst) if _diverged(folder) else score for folder, score in zip(folders[arm], ends, strict=True)]
+        arm: [worst if _diverged(folder) else score for folder, score in zip(folders[arm], ends, strict=True)]
         for arm, ends in scores.items()
     }
 
@@ -233,8 +233,11 @@ def reseed(learner: Learner, seed: int) -> None:
 
 
 def final(folder: Path) -> float:
-    """A branch's score: mean return of its final evaluation by the mode, or else the last return in training."""
-    last = read_rows(folder / "metrics.jsonl")[-1]
+    """A branch's score: mean return of its final evaluation by the mode, or else the last return in training.
+
+    NaN if it diverged before it had one.
+    """
+    last = [{}, *read_rows(folder / "metrics.jsonl")][-1]
     return float(last.get("eval/mean_reward", last.get(RETURN, np.nan)))
 
 

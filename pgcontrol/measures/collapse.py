@@ -165,13 +165,15 @@ def collapse(
         return Verdict("spread", NOT_JUDGED, "the log does not contain it")
     found = onset(steps, spread, budget, limits)
     early = lost_early((steps, spread), column(rows, RETURN), limits, reach)
+    decided = bool(gains) and _proved(gains, limits)[0] != SUSPECTED
     if found is None:
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
         if gains:
             word, why, step = _widened(gains, limits, early)
         else:
             word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
-        return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
+        why = f"{where}; {why}" if why else where
+        return Verdict("spread", word, why, step, branched=bool(gains), proved=decided)
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
     where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
     if gains:
@@ -180,7 +182,7 @@ def collapse(
         word, why = _suspected(rows, budget, found, limits)
         if word == SHARP and early:
             word, why = SUSPECTED, early[0]
-    return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
+    return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains), decided)
 
 
 def _widened(gains: Sequence[Gain], limits: Limits, early: tuple[str, int] | None) -> tuple[str, str, int | None]:

@@ -62,7 +62,8 @@ class Verdict(NamedTuple):
     Attributes:
         about: the question: the spread, the mode, the return, the routes, or the choice of a route.
         joints: names of the affected joints.
-        proved: whether branches have shown it.
+        branched: whether it is based on branches.
+        proved: whether branches decided it.
     """
 
     about: str
@@ -70,6 +71,7 @@ class Verdict(NamedTuple):
     why: str
     step: int | None = None
     joints: tuple[str, ...] = ()
+    branched: bool = False
     proved: bool = False
 
 
@@ -90,7 +92,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def to_prove(diagnose: str, verdicts: Sequence[Verdict]) -> str:
     """The end of a line: the command that measures what the spread cost, if that is in doubt and not known yet."""
     doubt = any(v.word == STUCK or (v.about == "spread" and v.step is not None) for v in verdicts)
-    known = any(v.proved for v in verdicts)
+    known = any(v.branched for v in verdicts)
     return f"; to see whether the spread cost something: {diagnose} --branches 5" if doubt and not known else ""
 
 

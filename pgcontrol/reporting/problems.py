@@ -42,7 +42,7 @@ def of(queries: Queries, rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _settled(row: Row) -> bool:
-    """Whether the verdict on a run's spread is that it cost something, or is proved: then other seeds add nothing."""
+    """Whether the run's verdict already says that the spread cost something or may have, or branches decided it."""
     return row.proved or not {SUSPECTED, COLLAPSED}.isdisjoint((row.verdict or "").split(", "))
 
 
@@ -80,7 +80,8 @@ def _divided(queries: Queries, env: str, arm: str) -> Divided:
     ill = {word: those for word, those in of(queries, rows).items() if word not in HARMLESS}
     aside = {row.key for those in ill.values() for row in those}
     counts = {word: len(those) for word, those in ill.items()}
-    return Divided(counts, [row.score for row in rows], [row.score for row in rows if row.key not in aside])
+    scores = {row.key: queries.compared(row) for row in rows}
+    return Divided(counts, [*scores.values()], [score for key, score in scores.items() if key not in aside])
 
 
 def _line(queries: Queries, env: str, arm: str, arms: dict[str, Divided]) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ def _all_tasks(queries: Queries, arm: str, tasks: list[dict[str, Divided]]) -> t
     if base and arm != base:
         both = [(arms[arm], arms[base]) for arms in tasks if arm in arms and base in arms]
         ahead = [_median([(x.scores, y.scores) for x, y in both]), _median([(x.good, y.good) for x, y in both])]
-    runs, left = (str(sum(map(len, side))) for side in zip(*((one.scores, one.good) for one in mine), strict=True))
+    runs, left = str(sum(len(one.scores) for one in mine)), str(sum(len(one.good) for one in mine))
     return (TOGETHER, arm, runs, _words(counts), left, "", "", *ahead)
 
 

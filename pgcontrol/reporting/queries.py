@@ -281,6 +281,10 @@ class Queries:
         reach = Reach(float(np.median(ends)), "other seeds")
         return lost_early(kept, (steps(row)[known], values[known]), Limits(), reach) is not None
 
+    def compared(self, row: Row) -> float:
+        """The score with which a run is compared; a run that diverged has no policy and counts as the task's worst."""
+        return min(other.score for other in self.on(row.env)) if row.diverged else row.score
+
     def median(self, env: str, arm: str) -> Row:
         """The run with the median score, which the report shows."""
         rows = sorted(self.of(env, arm), key=lambda row: row.score)

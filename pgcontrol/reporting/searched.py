@@ -51,8 +51,9 @@ def words(queries: Queries) -> list[Paragraph]:
 def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
     first = top.trials[0]
     others = {state: n for state, n in top.counts.items() if state != first.state}
-    best_of = f"the best of {count(len(top.trials), 'finished trial')}"
-    found = [f"Its score is {trials.decimals(first.score)}, {best_of}, so it is probably too high by chance."]
+    high = ", so it is probably too high by chance" if len(top.trials) > 1 else ""
+    best_of = f"the best of {count(len(top.trials), 'finished trial')}{high}"
+    found = [f"Its score is {trials.decimals(first.score)}, {best_of}."]
     if others:
         found.append(f"Other trials: {', '.join(f'{n} {state}' for state, n in others.items())}.")
     found += [_ahead(top), _flat(top), *_edges(queries, first)]

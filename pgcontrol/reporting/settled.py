@@ -86,14 +86,9 @@ def _scores(pairs: dict[tuple[str, str], Pair | None], env: str, arm: str) -> li
 
 
 def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
-    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order.
-
-    A run that diverged has no policy, so it counts as the worst on its task, whatever it made before.
-    """
-    worst = min((row.score for row in queries.on(env)), default=0.0)
+    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order."""
     ours, theirs = (
-        {row.seed: worst if row.diverged else row.score for row in queries.of(env, a)}
-        for a in (arm, queries.sweep.baseline)
+        {row.seed: queries.compared(row) for row in queries.of(env, a)} for a in (arm, queries.sweep.baseline)
     )
     if queries.sweep.family.paired:
         seeds = sorted(ours.keys() & theirs.keys())
@@ -121,7 +116,7 @@ def answer(queries: Queries) -> Paragraph:
             parts.append(f"{word.capitalize()} {side}: {arms}.")
     left = sum(f.word == OPEN for f in found)
     if any(cell.key not in queries.rows for cell in queries.sweep.cells):
-        parts.insert(0, "So far:")
+        parts.insert(0, "Some runs are missing.")
     if not any(f.word != OPEN for f in found):
         parts.append(f"Compared with {base}, nothing is settled ({count(of, 'comparison')}).")
     elif left:

@@ -7,7 +7,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +119,15 @@ class Journal:
         Trials that have no row begin again.
         """
         study = self.studies[arm]
+        if len(study.get_trials(deepcopy=False)) > len(self.trials(arm)):
+            self.begin(arm)  # it was proposed when its process was killed
         if "search" not in study.user_attrs:
             study.set_user_attr("search", self.search.identity(arm))
         for trial in self.trials(arm):
-            if trial.number in rows and not trial.state.is_finished():
-                self.end(rows[trial.number])
+            row = rows.get(trial.number)
+            if row and not trial.state.is_finished() and row.settings == self.settings(arm, trial.number):
+                with suppress(InputError), locks.alone(self.place(arm, trial.number), "taken"):  # else it is running
+                    self.end(row)
         for number in range(len(self.trials(arm)), max(rows, default=-1) + 1):
             if number in rows:
                 study.add_trial(self._kept(arm, rows[number]))
@@ -223,7 +227,10 @@ class Journal:
         if self._points:
             axes = {axis.name: axis for axis in self.search.axes_of(arm)}
             return {name: axes[name].kept(value) for name, value in self._points[arm][number].items()}
-        quasi = self.search.sampler == "sobol" or (self.search.sampler == "tpe" and number < self._early())
+        # until so many have ended, TPE would draw random points
+        ended = sum(trial.state.is_finished() for trial in self.trials(arm))
+        early = self.search.sampler == "tpe" and min(number, ended) < self._early()
+        quasi = self.search.sampler == "sobol" or early
         view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number, quasi))
         if quasi:
             for _ in range(number):  # the sequence is the same in every process; skip the points that are used
@@ -243,11 +250,16 @@ class Journal:
     def _defaults(self, arm: str) -> dict[str, Any]:
         """The defaults of the searched settings, for the first trial, in Optuna's representation.
 
-        So a search can only choose other settings if they scored more. Defaults outside the space are left out.
+        So the search also measures the defaults. Those outside the space are left out, and a default that depends on
+        the task is that of the first task.
         """
-        usual = run_of(configure(self.search.settings(arm)))
-        axes = {axis.name: axis for axis in self.search.axes_of(arm)}
-        return {name: axis.kept(usual[name]) for name, axis in axes.items() if axis.has(usual.get(name))}
+        given, found = self.search.settings(arm), dict[str, Any]()
+        usual = run_of(configure(given))
+        for axis in (axis for axis in self.search.axes_of(arm) if axis.name in usual):
+            for value in axis.choices or [usual[axis.name]]:
+                if axis.has(value) and _parsed(given, axis.name, value) == usual[axis.name]:
+                    found[axis.name] = axis.kept(value)
+        return found
 
     def _sampler(self, arm: str, number: int, quasi: bool) -> BaseSampler:
         """Sobol's sequence if `quasi`; also for the first trials of TPE, whose random points could lie close together.
@@ -290,6 +302,11 @@ class Journal:
         if self.search.pruner == "median":
             return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=self._protected())
         return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
+
+
+def _parsed(settings: Settings, name: str, value: Any) -> Any:
+    """A setting's value as a run has it: "64,64" is [64, 64]."""
+    return run_of(configure(settings | {name: value}, together=False)).get(name)
 
 
 def _suggested(trial: Trial, name: str, values: Any) -> Any:

@@ -26,9 +26,11 @@ def require_policies(sweep: Sweep, asked: Search) -> None:
     for task in sorted(set[str]().union(*tasks.values())):
         with closing(make_env(task, 1, 0)) as env:
             for arm in (arm for arm, those in tasks.items() if task in those):
-                for axis, settings in space.corners(asked.axes_of(arm), asked.settings(arm, task)):
-                    for value in axis.ends:
-                        spec = policy_spec(configure(settings | {axis.name: value}, together=False), env)
+                numbers = {axis.name for axis in asked.axes_of(arm) if not axis.words}
+                for axis, corner in space.corners(asked.axes_of(arm), asked.settings(arm, task)):
+                    names = {key: value for key, value in corner.items() if key not in numbers}
+                    for value in [corner[axis.name]] if axis.words else axis.ends:
+                        spec = policy_spec(configure(names | {axis.name: value}, together=False), env)
                         if (text := repr(sorted(spec.items()))) not in seen:
                             seen.add(text)
                             _require_policy(spec, f"{axis.name} = {typed(value)}: {arm} on {task}")

@@ -52,7 +52,7 @@ class Row:
         measured: the task's measures of the final policy, by name; those of the sampled policy end in `_sampled`.
         verdict: the last verdict on the run; None without one.
         why: the line that explains the verdict.
-        proved: whether branches have shown what the spread cost.
+        proved: whether branches decided the verdict on the spread.
         steps: environment steps taken.
         seconds: duration of training, at least `SHORTEST`.
         points: [P] environment steps of the curves' values.

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pgcontrol.machine import locks
 from pgcontrol.measures.curves import STEPS
@@ -134,14 +134,15 @@ def require_found(sweep: Sweep) -> None:
         raise InputError(f"grid: seed = {seen[0]}: {other.name} has searched with it; use other seeds")
     if lender is None or not found.answers(found.file_of(other), lender):
         advice = f"pgcontrol compare {other} --search-only"
-        raise InputError(f"search: {other.name} has changed since its search, or has too few trials: {advice}")
+        why = "has changed since its search, or has another number of trials"
+        raise InputError(f"search: {other.name} {why}: {advice}")
 
 
 def outdated(sweep: Sweep) -> str:
     """Text on trials that were made with other defaults of the package and still count; empty if there are none."""
     if (asked := sweep.search) is None:
         return ""
-    rows = _rows(sweep, asked)
+    rows = trials.first(_rows(sweep, asked), asked.trials)
     now = {arm: asked.defaults(arm) for arm in {row.arm for row in rows}}
     others = [row for row in rows if row.defaults not in ("", now[row.arm])]
     if not others:
@@ -160,7 +161,8 @@ def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
     Raises:
         InputError: Optuna is missing, or a trial cannot be run.
     """
-    asked, rows = _asked(sweep)
+    asked, made = _asked(sweep)
+    rows = trials.first(made, asked.trials)
     require_policies(sweep, asked)
     arms = asked.searched()
     missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
@@ -212,7 +214,11 @@ class Searching:
         """Number of trials that have not ended, without those that failed here."""
         begun = {arm: self.journal.trials(arm) for arm in self.journal.studies}
         unbegun = sum(max(self.search.trials - len(each), 0) for each in begun.values())
-        return unbegun + len(self.journal.open().keys() - self.failed)
+        return unbegun + len(self._open().keys() - self.failed)
+
+    def _open(self) -> dict[tuple[str, int], Any]:
+        """The trials that have not ended and still count; see `trials.first`."""
+        return {key: trial for key, trial in self.journal.open().items() if key[1] < self.search.trials}
 
     def _work(self) -> None:
         while not self.stopping.is_set() and (taken := self._take()):
@@ -222,7 +228,7 @@ class Searching:
     def _take(self) -> Taken | None:
         """Take a trial: an unfinished one that is not locked, or the next one of the arm with the fewest trials."""
         with self.journal.turn():
-            for arm, number in self.journal.open():
+            for arm, number in self._open():
                 if (arm, number) not in self.failed and (lock := self._lock(arm, number)):
                     return Taken(arm, number, self.journal.settings(arm, number), lock)
             arm = min(self.journal.studies, key=lambda arm: len(self.journal.trials(arm)))

@@ -105,6 +105,8 @@ def test_a_branch_that_diverged_counts_as_the_worst(tmp_path):
             line = {"time/total_timesteps": 10, "rollout/ep_rew_mean": score}
             (folders[arm][i] / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     assert counterfactual.scores_of(folders) == {"widened": [200.0, 300.0], "alone": [200.0, 200.0]}
+    (folders["widened"][0] / "metrics.jsonl").write_text("")  # it diverged before it had a return
+    assert counterfactual.scores_of(folders)["widened"] == [200.0, 300.0]
 
 
 def np_obs():
@@ -220,7 +222,7 @@ def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_p
     found = diagnose.diagnose(path, branches=2, **asked)
     assert tried == places
     assert found.verdicts[0].word == word
-    assert found.verdicts[0].proved
+    assert found.verdicts[0].branched
     assert len(json.loads((path / "diagnosis.json").read_text())["counterfactuals"]) == len(places)
 
 

@@ -52,7 +52,8 @@ def test_a_minibatch_that_is_larger_than_the_rollout_uses_the_compiled_step():
     assert critic_steps(options, 64) == 3
 
 
-@pytest.mark.parametrize("critic", [pytest.param(c, marks=[pytest.mark.slow] * (c != "mse")) for c in CRITICS])
+@pytest.mark.slow  # a policy's compiled step is tested in test_ppo.py
+@pytest.mark.parametrize("critic", CRITICS)
 def test_compiled_and_eager_agree(critic):
     compilation = Compilation(True)
     policy, eager, metrics = fitted(critic, EAGER)

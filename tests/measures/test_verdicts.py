@@ -149,7 +149,8 @@ def test_branches_of_a_run_that_lost_its_spread_early(gain, word):
     rows = log(shrinking(0.2), rising(1.0, 40.0), joints=1)
     verdict = judge(rows, BUDGET, "finished", known=Known((), [gain], Reach(100.0, "the median of 3 runs")))[0]
     assert verdict.word == word
-    assert verdict.proved
+    assert verdict.branched
+    assert verdict.proved == (word != "suspected")
     assert ("half of this fall was over at step" in verdict.why) == (word == "suspected")
 
 
@@ -180,21 +181,22 @@ def test_the_reason_names_the_joint_and_says_what_its_numbers_are():
 
 
 @pytest.mark.parametrize(
-    ("gains", "word"),
+    ("gains", "word", "proved"),
     [
-        ([gained(40.0, 10.0)], "collapsed"),  # no joint is narrow, and yet it was too narrow
-        ([gained(0.0, 5.0), gained(40.0, 10.0)], "collapsed"),
-        ([gained(30.0, 50.0)], "suspected"),  # widened branches usually end higher, but the gain may be chance
-        ([gained(0.0, 5.0), gained(30.0, 50.0)], "suspected"),
-        ([gained(30.0, 50.0, low=0.4)], "healthy"),  # nothing is proved: the word of the log stays
-        ([gained(8.0, 50.0)], "healthy"),  # too little to count
-        ([gained(0.0, 5.0)], "healthy"),
+        ([gained(40.0, 10.0)], "collapsed", True),  # no joint is narrow, and yet it was too narrow
+        ([gained(0.0, 5.0), gained(40.0, 10.0)], "collapsed", True),
+        ([gained(30.0, 50.0)], "suspected", False),  # widened branches usually end higher, but the gain may be chance
+        ([gained(0.0, 5.0), gained(30.0, 50.0)], "suspected", False),
+        ([gained(30.0, 50.0, low=0.4)], "healthy", False),  # nothing is proved: the word of the log stays
+        ([gained(8.0, 50.0)], "healthy", False),  # too little to count
+        ([gained(0.0, 5.0)], "healthy", True),
     ],
 )
-def test_branches_judge_a_run_without_an_onset(gains, word):
+def test_branches_judge_a_run_without_an_onset(gains, word, proved):
     verdict = collapse(log(np.full(N, 0.4)), BUDGET, Limits(), gains)
     assert verdict.word == word
-    assert verdict.proved
+    assert verdict.branched
+    assert verdict.proved == proved
     assert (verdict.step is None) == (word == "healthy")
 
 

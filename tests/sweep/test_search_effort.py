@@ -9,7 +9,7 @@ import yaml
 
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
-from pgcontrol.sweep import found, searching, trials
+from pgcontrol.sweep import found, journal, searching, trials
 from pgcontrol.sweep.cell import run_of
 from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
@@ -17,7 +17,7 @@ from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of
 
 def test_a_value_that_a_head_cannot_have_on_some_task_is_refused_before_the_search(tmp_path):
     """Four codes are enough for the joint of the searched task, but not for the two of the reported one."""
-    tree = yaml.safe_load(text(space={"head.codes": [4, 64]}))
+    tree = yaml.safe_load(text(space={RATE: [1e-4, 1e-3], "head.codes": [4, 64]}))
     tree["arms"] = {"token": {"head": "token"}}
     sweep = written(tmp_path, yaml.safe_dump(tree))
     with pytest.raises(InputError, match=r"^search: space: head\.codes = 4: token on Reacher-v5: head\.codes: 4 outp"):
@@ -37,8 +37,26 @@ def test_the_first_trial_has_the_defaults(tmp_path):
     assert first.settings["head.bins"] in (5, 7)
 
 
+@pytest.mark.parametrize(
+    ("setting", "choices", "expected"),
+    [
+        ("critic_hidden", ["256,256", "64,64"], "64,64"),  # a list, as text
+        ("head.std_rate", [2, 1], 1),  # the default is 1.0
+        ("algorithm.entropy_target", [0.4, None], None),
+        ("head.quantile_std", [None, 0.2], "absent"),  # a setting of bins only
+    ],
+)
+def test_the_first_trial_has_the_defaults_among_choices(tmp_path, setting, choices, expected):
+    tree = yaml.safe_load(text(space={setting: choices, "head": ["gaussian", "binned"]}))
+    tree["arms"] = {"all": {}}
+    asked = search_of(written(tmp_path, yaml.safe_dump(tree)))
+    begun = journal.Journal(asked, tmp_path / "search", []).begin("all")[1]
+    assert begun["head"] == run_of(configure(asked.settings("all")))["head"]
+    assert begun.get(setting, "absent") == expected
+
+
 def test_the_first_trials_lie_evenly(tmp_path):
-    """Random points may lie close together: the first four of 16 trials are Sobol's."""
+    """Random points may lie close together, so that three trials after the one with the defaults are Sobol's."""
     sweep = written(tmp_path, text(trials=16, pruner="none"))
     assert search(sweep, Scripted())
     for arm in ("gaussian", "bins"):
@@ -63,6 +81,23 @@ def test_rows_that_the_journal_does_not_know_are_kept(tmp_path):
     assert [row for row in rows(last) if row.number < 6] == whole
 
 
+def test_until_enough_trials_have_ended_all_points_are_sobols(tmp_path):
+    """Several processes begin trials before the first ones end; TPE alone would draw random points for them."""
+    asked = search_of(written(tmp_path, text(trials=16, pruner="none")))
+    begun = journal.Journal(asked, tmp_path / "search", [])
+    rates = [math.log10(begun.begin("gaussian")[1][RATE]) for _ in range(8)]
+    assert len({int(4 * (rate + 4)) for rate in rates[1:]}) == 7  # eighths of the range
+
+
+def test_rows_that_come_while_a_search_runs_are_kept(tmp_path):
+    sweep = written(tmp_path, text(trials=2, pruner="none"))
+    running = searching.Searching(sweep, search_of(sweep), Scripted(), tmp_path / "here", [], print)
+    assert search(sweep, Scripted())  # another process, with other folders
+    whole = rows(sweep)
+    running._keep()
+    assert rows(sweep) == whole
+
+
 def test_if_fewer_trials_are_asked_for_the_others_count_for_no_arm(tmp_path):
     sweep = written(tmp_path, text(trials=6, pruner="none"))
     assert search(sweep, Scripted())
@@ -70,7 +105,9 @@ def test_if_fewer_trials_are_asked_for_the_others_count_for_no_arm(tmp_path):
     tree["arms"]["more"] = {"head": "gaussian-state"}
     fewer = written(tmp_path, yaml.safe_dump(tree))
     assert not found.answers(found.file_of(fewer.path), search_of(fewer))
-    assert search(fewer, Scripted())
+    executor = Scripted()
+    assert search(fewer, executor)
+    assert {name.split("/")[0] for name in executor.made} == {f"t{n}-more" for n in range(3)}
     kept = yaml.safe_load(found.file_of(fewer.path).read_text())
     assert [entry["trials"] for entry in kept.values()] == [{"finished": 3}] * 3
     assert [entry["steps"] for entry in kept.values()] == [3 * 2 * 512] * 3

@@ -340,7 +340,7 @@ def test_another_sweep_may_use_what_was_found(tmp_path):
     searching.require_found(read_sweep(other))
     written(tmp_path, SEARCH.replace("head.bins: [5, 7]", "head.bins: [5, 9]"))
     with pytest.raises(
-        InputError, match=r"search: s\.yaml has changed since its search, or has too few trials: pgcont"
+        InputError, match=r"search: s\.yaml has changed since its search, or has another number of trials: pgcont"
     ):
         searching.require_found(read_sweep(other))
     other.write_text(other.read_text().replace("bins: {head", "more bins: {head"))
