@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -121,7 +122,9 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: 
         return math.inf
     if np.ptp(x) == np.ptp(y) == 0:
         return 0.0
-    low, high = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(1 - (1 - LEVEL) / of)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of scores that are equal to rounding
+        low, high = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(1 - (1 - LEVEL) / of)
     return float(high - low) / 2
 
 

@@ -158,3 +158,8 @@ def test_the_interval_of_a_share_is_wilsons():
     share, low, high = share_interval(np.array([1.0, 1.0] + [0.0] * 18))
     assert (share, low, high) == pytest.approx((0.1, 0.0279, 0.3010), abs=1e-4)
     assert share_interval(np.zeros(20))[:2] == (0, 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_that_are_equal_to_rounding_have_an_interval():
+    assert 0 < welch([1000.0, 1000.0 + 1e-12, 1000.0], [1000.0, 1000.0, 1000.0 + 2e-12]) < 1e-9
