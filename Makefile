@@ -19,15 +19,18 @@ SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wi
 
 .PHONY: clusters demo pages docs test test-all all-tests suite faults fuzz lint types tests clean
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/created: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/created
 	$(INSTALL) --editable .
 	@touch $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: .venv/created
 	$(INSTALL) --editable ".[dev,peers]"
-	@touch $@
+	@touch .venv/installed $@
 
 demo: .venv/installed
 	@mkdir -p runs/demo && cp experiments/quick.yaml runs/demo/quick.yaml

@@ -27,6 +27,7 @@ def test_rows(tmp_path, monkeypatch, capsys):
     assert "train gaussian" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_peer_leaves_nothing_behind(tmp_path, monkeypatch):
     """Stable-Baselines3's logger makes a temporary folder for every model."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -2,6 +2,8 @@ import gymnasium
 import pgcontrol_envs
 import pytest
 
+# tasks of the dm_control suite that every test run asks: with contacts, with model fields of each simulation, many joints
+SUITE = {"dm:cheetah-run", "dm:finger-spin", "dm:fish-swim", "dm:humanoid-run", "dm:manipulator-bring_ball"}
 FEW = {"HalfCheetah-v5", "Hopper-v5", "Reacher-v5"}  # tasks of tests with `v5_slow` that are not slow
 
 
@@ -15,8 +17,8 @@ def pytest_generate_tests(metafunc):
     """A law with an argument `task` holds for every task of the catalogue.
 
     One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. One with `v5_slow`
-    takes long, so that it is `v5` with only a few tasks outside `make test-all`. Of the dm_control suite the first
-    task of each domain is asked; the others are left to `make suite`.
+    takes long, so that it is `v5` with only a few tasks outside `make test-all`. Of the dm_control suite `SUITE` is
+    asked; the others are left to `make suite`.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {
@@ -27,8 +29,7 @@ def pytest_generate_tests(metafunc):
     }
     for argument, names in laws.items():
         if argument in metafunc.fixturenames:
-            firsts = {name.split("-")[0]: name for name in reversed(names)}.values()
-            further = {name for name in names if name.startswith("dm:")} - set(firsts)
+            further = {name for name in names if name.startswith("dm:")} - SUITE
             marks = dict.fromkeys(further, pytest.mark.suite)
             if argument == "v5_slow":
                 marks |= dict.fromkeys(set(names) - FEW, pytest.mark.slow)
