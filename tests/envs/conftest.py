@@ -2,7 +2,7 @@ import gymnasium
 import pgcontrol_envs
 import pytest
 
-# tasks of the dm_control suite that every test run asks: with contacts, with model fields of each simulation, many joints
+# tasks of the dm_control suite that every test run asks: with contacts, with model fields of their own, many joints
 SUITE = {"dm:cheetah-run", "dm:finger-spin", "dm:fish-swim", "dm:humanoid-run", "dm:manipulator-bring_ball"}
 FEW = {"HalfCheetah-v5", "Hopper-v5", "Reacher-v5"}  # tasks of tests with `v5_slow` that are not slow
 
