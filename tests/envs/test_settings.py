@@ -46,23 +46,21 @@ def walk(name: str) -> list[torch.Tensor]:
     return seen
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_what_is_set_to_its_default_changes_no_bit(name):
-    plain, said = walk(name), walk(join(name, settings(name)))
+def test_what_is_set_to_its_default_changes_no_bit(task):
+    plain, said = walk(task), walk(join(task, settings(task)))
     assert all(torch.equal(one, other) for one, other in zip(plain, said, strict=True))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_what_is_set_is_set_and_nothing_else(name):
-    default = settings(name)
+def test_what_is_set_is_set_and_nothing_else(task):
+    default = settings(task)
     for key, value in default.items():
-        named = join(name, {key: other(value)})
-        task = pgcontrol_envs.find(named)
-        now = {key: getattr(task, own) for key, own in keywords(task).items()}
+        named = join(task, {key: other(value)})
+        found = pgcontrol_envs.find(named)
+        now = {key: getattr(found, own) for key, own in keywords(found).items()}
         assert now == default | {key: other(value)}
-        assert task.id == named
+        assert found.id == named
         assert type(now[key]) is type(value)
-    assert settings(name) == default
+    assert settings(task) == default
 
 
 @pytest.mark.parametrize("name", TASKS)
