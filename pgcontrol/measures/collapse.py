@@ -165,19 +165,20 @@ def collapse(
         return Verdict("spread", NOT_JUDGED, "the log does not contain it")
     found = onset(steps, spread, budget, limits)
     early = lost_early((steps, spread), column(rows, RETURN), limits, reach)
-    decided = bool(gains) and _proved(gains, limits)[0] != SUSPECTED
+    of_branches = _proved(gains, limits) if gains else None
+    decided = of_branches is not None and of_branches[0] != SUSPECTED
     if found is None:
         where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
-        if gains:
-            word, why, step = _widened(gains, limits, early)
+        if of_branches:
+            word, why, step = _widened(of_branches, gains, limits, early)
         else:
             word, why, step = (SUSPECTED, *early) if early else (HEALTHY, "", None)
         why = f"{where}; {why}" if why else where
         return Verdict("spread", word, why, step, branched=bool(gains), proved=decided)
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
     where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
-    if gains:
-        word, why = _proved(gains, limits)
+    if of_branches:
+        word, why = of_branches
     else:
         word, why = _suspected(rows, budget, found, limits)
         if word == SHARP and early:
@@ -185,13 +186,15 @@ def collapse(
     return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains), decided)
 
 
-def _widened(gains: Sequence[Gain], limits: Limits, early: tuple[str, int] | None) -> tuple[str, str, int | None]:
+def _widened(
+    proved: tuple[str, str], gains: Sequence[Gain], limits: Limits, early: tuple[str, int] | None
+) -> tuple[str, str, int | None]:
     """The word for a run without an onset: collapsed or suspected if branches find a cost, else healthy.
 
     Undecided branches are a reason to suspect one if the gain is large enough and widened branches usually end higher.
     A run that lost its spread early stays suspected until branches exclude a cost.
     """
-    word, why = _proved(gains, limits)
+    word, why = proved
     if word == SUSPECTED and early:
         return word, f"{early[0]}; {why}", early[1]
     likely = [gain.step for gain in gains if gain.gain > limits.rising * gain.scale and gain.better[1] > 0.5]

@@ -84,7 +84,7 @@ def _cancelled(sweep: Sweep, executor: Executor, where: Path, console: Terminal)
         raise InputError("--cancel: local runs end with the compare that started them; add --on slurm or --on ray")
     console.print(f"{count(executor.cancel(where), 'job')} cancelled; their checkpoints are kept", markup=False)
     queries = Queries(sweep, results.read(sweep), where)
-    return Comparison(queries, None, [cell.name for cell in sweep.cells if cell.key not in queries.rows])
+    return Comparison(queries, None, [cell.name for cell in queries.missing])
 
 
 def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
@@ -105,7 +105,7 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
         sweep = read_sweep(options.sweep)  # now with the settings that were found
     if options.search_only or not (searched or dry):
         queries = Queries(sweep, results.reported(sweep), where)
-        missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
+        missing = [cell.name for cell in queries.missing]
         failed = {} if searched or dry else {"search": "trials failed"}
         return Comparison(queries, None if dry else publish(queries, options.clips, say), missing, failed)
     return carry_out(sweep, executor, where, console, options.clips, dry, options.again, before, options.dirty)
@@ -161,7 +161,7 @@ def report(options: ReportOptions) -> Comparison:
     results.refresh(sweep, done, where)  # not saved, because a running sweep may be adding rows
     queries, console = Queries(sweep, done, where), Terminal(quiet=options.quiet, highlight=False)
     written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
-    missing = [cell.name for cell in sweep.cells if cell.key not in done]
+    missing = [cell.name for cell in queries.missing]
     return Comparison(queries, written, missing, left_out=left_out)
 
 

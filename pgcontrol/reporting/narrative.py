@@ -286,12 +286,11 @@ def _when(queries: Queries, word: str, rows: list[Row]) -> str:
 
 
 def _missing(queries: Queries) -> Iterator[str]:
-    missing = [cell for cell in queries.sweep.cells if cell.key not in queries.rows]
-    if missing:
-        yield f"{len(missing)} of {len(queries.sweep.cells)} runs are missing, so this report is incomplete."
+    if queries.missing:
+        yield f"{len(queries.missing)} of {len(queries.sweep.cells)} runs are missing, so this report is incomplete."
     if untouched := [env for env in queries.sweep.envs() if env not in queries.envs()]:
         yield f"There is no run yet on {listed(untouched)}."
-    for cell in missing:
+    for cell in queries.missing:
         if why := failure(cell, queries.where / cell.name):
             yield f"{cell.name} failed: {why}."
 

@@ -19,7 +19,7 @@ from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.play.density import joint_names
 from pgcontrol.sweep import trials
-from pgcontrol.sweep.cell import Key
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.differences import stated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Sweep
@@ -101,6 +101,11 @@ class Queries:
         asked = self.sweep.search
         kept = trials.first(trials.read(trials.file_of(self.sweep.path)), asked.trials) if asked else []
         return [row for row in kept if asked and asked.asks(row.arm, row.search)]
+
+    @functools.cached_property
+    def missing(self) -> list[Cell]:
+        """The cells that have no row."""
+        return [cell for cell in self.sweep.cells if cell.key not in self.rows]
 
     @functools.cached_property
     def scoring(self) -> str:

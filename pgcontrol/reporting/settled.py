@@ -115,7 +115,7 @@ def answer(queries: Queries) -> Paragraph:
             arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
             parts.append(f"{word.capitalize()} {side}: {arms}.")
     left = sum(f.word == OPEN for f in found)
-    if any(cell.key not in queries.rows for cell in queries.sweep.cells):
+    if queries.missing:
         parts.insert(0, "Some runs are missing.")
     if not any(f.word != OPEN for f in found):
         parts.append(f"Compared with {base}, nothing is settled ({count(of, 'comparison')}).")

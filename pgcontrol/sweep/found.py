@@ -71,13 +71,14 @@ def write(file: Path, sweep: Path, search: Search, rows: Sequence[TrialRow], zer
     Raises:
         InputError: an arm has no finished trial.
     """
-    tree = {arm: _entry(search, rows, arm, zero) for arm in search.searched()}
+    own = trials.first(rows, search.trials)
+    tree = {arm: _entry(search, own, arm, zero) for arm in search.searched()}
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
     files.replace({file: HEAD.format(name=sweep.name) + text})
 
 
 def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str, float]) -> dict[str, Any]:
-    best = trials.best(trials.first(rows, search.trials), arm)
+    best = trials.best(rows, arm)
     if not best.trials:
         how = ", ".join(f"{n} {state}" for state, n in best.counts.items())
         raise InputError(f"search: no trial of arm {arm!r} finished ({how}), so there is no choice")
@@ -95,7 +96,7 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
         "reference": {task: search.reference[task] for task in tasks if task in search.reference},
     }
     kept |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
-    own = trials.first((row for row in rows if row.arm == arm), search.trials)
+    own = [row for row in rows if row.arm == arm]
     kept["steps"] = sum(row.steps for row in own)  # fewer if more trials were stopped early
     return kept | {
         "date": max(row.date for row in own),

@@ -268,10 +268,10 @@ class Journal:
         """
         from optuna.samplers import QMCSampler, RandomSampler, TPESampler
 
-        seed = zlib.crc32(f"{SEED}, {number}".encode())
-        if not quasi and self.search.sampler == "random":
-            return RandomSampler(seed=seed)
         if not quasi:
+            seed = zlib.crc32(f"{SEED}, {number}".encode())
+            if self.search.sampler == "random":
+                return RandomSampler(seed=seed)
             return TPESampler(seed=seed, n_startup_trials=self._early(), multivariate=True, group=True)
         corners = space.corners(self.search.axes_of(arm), self.search.settings(arm))
         axes = {axis.name: axis.distribution(settings) for axis, settings in corners}

@@ -196,8 +196,9 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
         _require_list(key, tree.get(key))
     required = [f.name for f in dataclasses.fields(SearchOptions) if f.default is REQUIRED]
     found = read_options(SearchOptions, tree, "search.", ("space", "reference"))
-    if len(set(found["seeds"])) < len(found["seeds"]):
-        raise InputError(f"search: seeds = {tree['seeds']!r}: a value occurs twice")
+    for key in ("tasks", "seeds"):
+        if len(set(found[key])) < len(found[key]):
+            raise InputError(f"search: {key} = {tree[key]!r}: a value occurs twice")
     if missing := [name for name in required if name not in tree]:
         raise InputError(f"search: {', '.join(missing)} missing")
     if seen := [seed for seed in found["seeds"] if seed in set(reported)]:
@@ -224,8 +225,6 @@ def _require_list(key: str, given: Any) -> None:
     if not isinstance(given, list) or not given:
         example = {"tasks": "[Hopper-v5]", "seeds": "[100, 101]"}[key]
         raise InputError(f"search: {key} = {given!r}: must be a list, such as {example}")
-    if any(value in given[:i] for i, value in enumerate(given)):
-        raise InputError(f"search: {key} = {given!r}: a value occurs twice")
 
 
 def _reference(tree: Any, options: SearchOptions) -> dict[str, float]:
