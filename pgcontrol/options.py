@@ -141,6 +141,9 @@ def pick(kind: str, name: Any, table: Mapping[str, Any], more: str = "") -> Any:
     return table[name]
 
 
+_hints = functools.cache(typing.get_type_hints)  # hundreds of runs of a sweep have the same options
+
+
 def read_options(
     options_type: type, settings: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def read_options(
     Raises:
         InputError: an unknown name, a wrong type, or a value outside its limits.
     """
-    hints = typing.get_type_hints(options_type)
+    hints = _hints(options_type)
     fields = {f.name: f for f in dataclasses.fields(options_type) if f.init}
     values = {}
     for name, value in settings.items():

@@ -151,7 +151,7 @@ def threads_change_nothing(task: type[Task]) -> None:
 def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
     """After state() was written and read, everything continues: a task has no state of its own."""
     env = short(task, 3, threads=2)
-    before, after = actions(env, 400).split([70, 330])
+    before, after = actions(env, 170).split([70, 100])
     play(env, before)
     tensors, extra = env.state()
     tensors, extra = load(save(tensors)), json.loads(json.dumps(extra))

@@ -2,6 +2,8 @@ import gymnasium
 import pgcontrol_envs
 import pytest
 
+from pgcontrol.bench import dm_control
+
 # tasks of the dm_control suite that every test run asks: with contacts, with model fields of their own, many joints
 SUITE = {"dm:cheetah-run", "dm:finger-spin", "dm:fish-swim", "dm:humanoid-run", "dm:manipulator-bring_ball"}
 FEW = {"HalfCheetah-v5", "Hopper-v5", "Reacher-v5"}  # tasks of tests with `v5_slow` that are not slow
@@ -18,13 +20,14 @@ def pytest_generate_tests(metafunc):
 
     One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. One with `v5_slow`
     takes long, so that it is `v5` with only a few tasks outside `make test-all`. Of the dm_control suite `SUITE` is
-    asked; the others are left to `make suite`.
+    asked; the others are left to `make suite`. One with `suite` holds for tasks of dm_control's benchmark only.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {
         "task": list(tasks),
         "v5": [name for name in tasks if name in gymnasium.registry],
         "v5_slow": [name for name in tasks if name in gymnasium.registry],
+        "suite": dm_control.benchmarking(),
         "modal": [name for name, task in tasks.items() if task.routes],
     }
     for argument, names in laws.items():

@@ -26,7 +26,7 @@ from pgcontrol.tokenizers import files as tokenizer_files
 from pgcontrol.training import outcome
 from pgcontrol.training.learner import Learner
 
-EVERY = 1 if "PGCONTROL_FAULTS" in os.environ else 8
+EVERY = 1 if "PGCONTROL_FAULTS" in os.environ else 16
 OLD = Path(__file__).parents[1] / "fixtures" / "2026_11"
 OTHERS = (None, True, -1, 1.5, "x", [], {}, [[1]], {"a": {"b": 1}}, 10**400)
 

@@ -114,7 +114,7 @@ def test_trpo_keeps_its_budget_and_gains_in_every_update(head, budget):
     policy, collector = collected(head)
     rule = TrustRegion(policy, TrustRegion.Options(max_kl=budget, critic_epochs=1))
     accepted = 0.0
-    for _ in range(15):
+    for _ in range(8):
         rollout, _ = collector.collect()
         advantage, target = GAE(GAE.Options())(rollout.trajectories())
         metrics = rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
@@ -122,7 +122,7 @@ def test_trpo_keeps_its_budget_and_gains_in_every_update(head, budget):
         assert kl <= budget * (1 + 1e-5)
         assert gain > 0 if metrics["train/accepted"] else kl < 1e-6
         accepted += metrics["train/accepted"]
-    assert accepted >= 13
+    assert accepted >= 7
 
 
 @pytest.mark.parametrize("head", HEADS)

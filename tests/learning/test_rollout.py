@@ -155,7 +155,7 @@ def test_reward_one_for_ever_gives_one_over_one_minus_gamma(terminates, expected
     c = collector(env, length=32)
     rule = ClippedSurrogate(c.policy, ClippedSurrogate.Options(learning_rate=1e-2, minibatch=64, epochs=4))
     rng, estimator = torch.Generator().manual_seed(0), GAE(GAE.Options())
-    for _ in range(60):
+    for _ in range(30):
         rollout, _ = c.collect()
         advantage, target = estimator(rollout.trajectories())
         rule.update(rollout, Estimate(advantage, target), 0.0, rng)

@@ -88,7 +88,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     folders = [tmp_path / "runs" / cell.name for cell in sweep.cells]
     (folders[0] / "metrics.jsonl").unlink()
     (folders[1] / "config.yaml").write_text("head: {name: gausian}")
-    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
+    assert carry_out(sweep, InProcess(), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     out = capsys.readouterr().out
     again = "is damaged, so this run starts from the beginning:"
     assert f"{folders[0]} {again} it has finished, but metrics.jsonl has no row\n" in out

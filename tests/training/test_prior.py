@@ -99,7 +99,7 @@ def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(again, leaves(step), strict=True))
 
 
-@pytest.mark.parametrize("head", ["gaussian", "mixture", "token"])
+@pytest.mark.parametrize("head", ["gaussian", pytest.param("mixture", marks=pytest.mark.slow), "token"])
 @pytest.mark.parametrize("after", [1, 3])
 def test_resume_is_bitwise_within_and_after_the_warm_up_without_the_priors_folder(priors, head, after, tmp_path):
     shutil.copytree(priors / head, tmp_path / "prior")

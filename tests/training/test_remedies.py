@@ -46,7 +46,7 @@ def test_entropy_is_held_up_by_its_target():
     ends = {}
     for target in (None, 0.5):
         learner = Learner(configure(SMALL | settings | {"algorithm.entropy_target": target}))
-        rows = [learner.update() for _ in range(12)]
+        rows = [learner.update() for _ in range(8)]
         ends[target] = -rows[-1]["train/entropy_loss"]
         assert ("train/entropy_coef" in rows[0]) == (target is not None)
     assert rows[-1]["train/entropy_coef"] > 1

@@ -1,7 +1,10 @@
 """The tasks, one file each, and those of the suite. A file in this folder is in the catalogue automatically."""
 
+import functools
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from pgcontrol_envs import names, plugins, suite
 from pgcontrol_envs.settings import configured
@@ -10,7 +13,8 @@ from pgcontrol_envs.values import hint
 from pgcontrol_envs.vector import UnknownEnv
 
 
-def built_in() -> dict[str, type[Task]]:
+@functools.cache
+def built_in() -> Mapping[str, type[Task]]:
     """The task classes of all files of this package and of the suite, by id."""
     found: dict[str, type[Task]] = {}
     for file in (
@@ -20,7 +24,7 @@ def built_in() -> dict[str, type[Task]]:
         for member in vars(importlib.import_module(file.name)).values():
             if isinstance(member, type) and issubclass(member, Task) and "id" in vars(member):
                 found[member.id] = member
-    return dict(sorted(found.items()))
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def catalog() -> dict[str, type[Task]]:
