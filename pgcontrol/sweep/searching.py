@@ -14,6 +14,7 @@ from pgcontrol.machine import locks
 from pgcontrol.measures.curves import STEPS
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
+from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.runs.log import last_row, read_rows
@@ -78,7 +79,9 @@ def zeros(search: Search) -> dict[str, float]:
     """
     found, seed = dict[str, float](), search.seeds[0]
     for task in search.tasks if search.score == "normalised" else ():
-        with closing(env_to_play(task, EPISODES, seed)) as env:
+        arm = next(arm for arm in search.searched() if task in search.tasks_of(arm))
+        name = configure(search.settings(arm, task), together=False).env  # with the settings of the task
+        with closing(env_to_play(name, EPISODES, seed)) as env:
             played = evaluate.episodes(env, evaluate.zero_agent(env), seed, count=EPISODES)
         found[task] = float(played.returns.mean())
         if found[task] >= search.reference[task]:

@@ -269,6 +269,14 @@ def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
         search(sweep, Scripted())
 
 
+def test_without_torque_the_task_has_the_settings_of_the_sweep(tmp_path):
+    """Without noise at the start the pole falls after 29 steps; with noise it falls sooner, on average."""
+    tree = yaml.safe_load(text(reference={"InvertedPendulum-v5": 29}))
+    tree["settings"]["env.reset_noise_scale"], tree["grid"]["env"] = 0, "InvertedPendulum-v5"
+    with pytest.raises(InputError, match=r"reference: .* must be above 29, the return without any torque"):
+        search(written(tmp_path, yaml.safe_dump(tree)), Scripted())
+
+
 def test_a_search_without_a_result_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SEARCH.split("search:")[0])
