@@ -179,12 +179,9 @@ class Pathwise(Rule):
         """Run epochs of shuffled minibatches; see `Rule.update`. The estimate is not used."""
         options, head, rate = self.options, self.policy.head, decayed(self.options, progress)
         made = self.targets(rollout, float(self.multipliers[0].exp()), rng)
-        taken = ~rollout.masked.flatten()
-        obs, choice, params = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
-        samples = ActionSamples(
-            obs, self.played(choice), made.flatten(), params, torch.zeros_like(rollout.log_prob).flatten()
-        )
-        samples = trees.rows(samples, taken.nonzero().squeeze(1))
+        played, unused = self.played(rollout.choice.flatten(0, 1)), torch.zeros_like(rollout.log_prob)
+        samples = ActionSamples(rollout.obs, played.unflatten(0, made.shape), made, rollout.params, unused)
+        samples = trees.rows(samples, ~rollout.masked)
         self.q.critic.adapt(samples.target)
         theta, adam, multipliers, history = self.both.theta, self.adam, self.multipliers, list[Metrics]()
         for _ in range(options.epochs):

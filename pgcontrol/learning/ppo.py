@@ -125,11 +125,12 @@ class ClippedSurrogate(Rule):
 
     def samples(self, rollout: Rollout, estimate: Estimate) -> Minibatch:
         """The samples of an update: those of the rollout, and of the older rollouts that are kept."""
-        new = samples_of(rollout, estimate)
-        if self.past is None:
-            return new
-        new, old = new._replace(drift=torch.ones_like(new.log_prob)), self.past.samples(rollout)
-        return new if old is None else trees.cat(new, old)
+        batch = samples_of(rollout, estimate)
+        if self.past is not None:
+            batch, old = batch._replace(drift=torch.ones_like(batch.log_prob)), self.past.samples(rollout)
+            batch = batch if old is None else trees.cat(batch, old)
+        even = len(batch.obs) // self.ranks.size * self.ranks.size  # without masked rows, it may not be
+        return trees.each(lambda x: x[:even], batch)
 
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
@@ -229,7 +230,8 @@ class ClippedSurrogate(Rule):
         value, after = rollout.values(lambda obs: critic.value(self.policy.criticise(theta, obs)))
         assert self.estimator is not None
         advantage, target = dataclasses.replace(rollout, value=value, next_value=after).estimate(self.estimator)
-        return samples._replace(advantage=advantage.flatten(), target=target.flatten())
+        advantage, target = (x[~rollout.masked][: len(samples.obs)] for x in (advantage, target))
+        return samples._replace(advantage=advantage, target=target)
 
     def adjust(self, metrics: dict[str, float], progress: float) -> dict[str, float]:
         """Adapt the step size and the entropy coefficient for the next update. Returns the current coefficient."""

@@ -38,10 +38,10 @@ class Minibatch(NamedTuple):
 
 
 def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
-    """All T·N samples of a rollout, as one batch."""
+    """The samples of a rollout in one batch, except those of masked rows."""
     weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
     chosen = rollout.obs, rollout.choice, rollout.log_prob
-    return trees.each(lambda x: x.flatten(0, 1), Minibatch(*chosen, *estimate, rollout.value, rollout.prior, weight))
+    return trees.rows(Minibatch(*chosen, *estimate, rollout.value, rollout.prior, weight), ~rollout.masked)
 
 
 class Kept(NamedTuple):
@@ -101,7 +101,8 @@ class Past:
 
     @torch.no_grad()
     def samples(self, rollout: Rollout) -> Minibatch | None:
-        """The stored samples with current log-probabilities and values, and with the rollout's scale of rewards.
+        """The stored samples with current log-probabilities and values, and with the rollout's scale of rewards; none
+        of masked rows.
 
         Advantages and targets are corrected for the older policies (`Estimator.corrected`). None: nothing is stored, or
         the head's decoding has changed, so that the stored choices no longer give the actions that were played.
@@ -123,10 +124,10 @@ class Past:
         drift = (log_prob - rows.log_prob).exp()
         ended = rows.discount, rows.terminated, rows.truncated
         seen = Trajectories(rows.reward / rollout.reward_scale, value, after, *ended)
-        estimate = estimated(self.estimator, seen, drift).without(rows.masked, value)
+        estimate = estimated(self.estimator, seen, drift)
         weight = None if rows.prior is None else torch.full_like(value, rollout.prior_weight)
         batch = Minibatch(obs, rows.choice, log_prob, *estimate, value, rows.prior, weight, drift)
-        return trees.each(lambda x: x.flatten(0, 1), batch)
+        return trees.rows(batch, ~rows.masked)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint."""

@@ -51,7 +51,7 @@ def cat(one: Tree, other: Tree, dim: int = 0) -> Tree:
 
 
 def rows(tree: Tree, index: Tensor) -> Tree:
-    """The rows `index` [M] of each tensor."""
+    """The rows `index` [M] of each tensor, or those of a mask of its leading dimensions."""
     return each(lambda x: x[index], tree)
 
 
