@@ -61,10 +61,10 @@ class Score(Rule):
         policy, rate = self.policy, decayed(self.options, progress)
         theta, adam, metrics = self.step(policy.theta, self.adam, rate, rollout, estimate.advantage)
         theta, fitted = self.fit(theta, rollout, estimate.target, rng)
-        row = {f"train/{name}": metrics.of(name) for name in metrics.names} | fitted
-        move(policy, theta, row)
+        row = {f"train/{name}": metrics.of(name) for name in metrics.names}
+        move(policy, theta, row | {"train/value_loss": fitted.get("train/value_loss", 0.0)})
         self.adam = adam
-        return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
+        return row | fitted | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
         """Hook for further changes of the weights; this class has no critic and changes nothing."""

@@ -1,9 +1,11 @@
 """Every row of the table: its settings are checked, and it learns, with every head."""
 
+import math
+
 import pytest
 import torch
 
-from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.score import Score
@@ -191,6 +193,17 @@ def test_masked_rows_do_not_change_an_update(row):
         weights.append(again.policy.theta)
     assert torch.equal(*weights)
     assert not torch.equal(weights[0], learner.policy.theta)
+
+
+@pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
+def test_a_rollout_without_reward_is_no_divergence(row):
+    """As at the beginning of a task whose reward is rare; the explained variance of equal targets is not defined."""
+    learner = Learner(little(row))
+    rollout = learner.collect()
+    rollout.reward.zero_()
+    nothing = torch.zeros_like(rollout.reward)
+    metrics = learner.rule.update(rollout, Estimate(nothing, nothing), 0.0, torch.Generator().manual_seed(0))
+    assert math.isnan(metrics.get("train/explained_variance", math.nan))
 
 
 @pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
