@@ -1,7 +1,6 @@
 """The mean of the weights over the last part of training, for evaluation and export."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import copy
 
 import torch
 from torch import Tensor
@@ -28,16 +27,13 @@ class Average:
             self.count = self.count + 1
             self.mean = self.mean + (self.policy.theta - self.mean) / self.count
 
-    @contextmanager
-    def played(self) -> Iterator[None]:
-        """Context in which the policy has the mean weights, if there are any."""
-        kept = self.policy.theta.clone()
-        if self.count:
-            self.policy.theta.copy_(self.mean)
-        try:
-            yield
-        finally:
-            self.policy.theta.copy_(kept)
+    def played(self) -> Policy:
+        """A copy of the policy with the mean weights, or the policy itself if there are none yet."""
+        if not self.count:
+            return self.policy
+        policy = copy.deepcopy(self.policy)
+        policy.theta.copy_(self.mean)
+        return policy
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint; empty before the first update that is averaged."""

@@ -1,6 +1,7 @@
 """A run in memory: collect, estimate, update, and save and restore the exact state."""
 
 import collections
+import copy
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,6 +27,7 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.moments import CLIP
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import LONGEST
+from pgcontrol.policy import Policy
 from pgcontrol.runs import catalog, checkpoint, memory
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
@@ -158,6 +160,13 @@ class Learner:
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
         return rollout
+
+    def played(self) -> Policy:
+        """The policy for an evaluation: with the mean weights, if there are any.
+
+        It is a copy if workers change the weights at the same time.
+        """
+        return copy.deepcopy(self.policy) if self.asynchronous else self.average.played()
 
     def learn(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """Run the rule's update, or the critic's warm-up with a prior. Returns its metrics and the health metrics."""

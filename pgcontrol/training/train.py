@@ -118,8 +118,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                     row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
                     finished = learner.steps >= config.total_steps
                     if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
-                        with learner.average.played():
-                            row |= _evaluate(learner, folder, clips)
+                        row |= _evaluate(learner, folder, clips)
                     stop = guard(row)
                     log.write(learner.steps, row)
                     while learner.remarks:
@@ -256,7 +255,7 @@ def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[s
     config, seed = learner.config, learner.seeds["evaluation"]
     setup = config.eval_episodes, seed, learner.threads.physics, config.env_workers
     env = env_to_play(config.env, *setup, spare=learner.env)
-    policy = learner.policy.here()
+    policy = learner.played().here()
     row, trace = scored(env, policy, seed, record=config.video, count=config.eval_episodes)
     if env is learner.env:
         learner.collector.restart()

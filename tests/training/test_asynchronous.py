@@ -13,8 +13,12 @@ import torch.multiprocessing as multiprocessing
 
 import pgcontrol
 from pgcontrol.options import InputError
+from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.training import train
 from pgcontrol.training.asynchronous import Shared, WorkerFailed, Workers, moving, update
 from pgcontrol.training.learner import Learner
 
@@ -67,6 +71,22 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     assert run.status == "finished"
     assert run.steps >= steps + 512
     assert run.policy().theta.isfinite().all()
+
+
+def test_an_evaluation_does_not_undo_what_workers_learn_meanwhile(tmp_path, monkeypatch):
+    config = configure(SMALL)
+    learner, before = Learner(config), []
+
+    def scored(env, policy, *_, **__):
+        before.append(policy.theta.clone())
+        learner.policy.theta.add_(1)  # as a worker does
+        assert torch.equal(policy.theta, before[0])
+        return {}, None
+
+    monkeypatch.setattr(train, "scored", scored)
+    with RenderQueue(tmp_path, print, ClipFormat()) as clips:
+        train._evaluate(learner, RunFolder(tmp_path), clips)
+    assert torch.equal(learner.policy.theta, before[0] + 1)
 
 
 @pytest.mark.slow
