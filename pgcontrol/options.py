@@ -299,6 +299,8 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
 
 
 def _int(value: Any) -> int:
+    if isinstance(value, int):  # a float cannot hold large ones
+        return value
     number = int(value) if isinstance(value, str) and value.replace("_", "").lstrip("+-").isdigit() else float(value)
     if number != int(number):
         raise ValueError

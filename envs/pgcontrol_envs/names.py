@@ -59,7 +59,7 @@ def read_value(text: str) -> Any:
     for form in (text, f"[{text}]"):
         with suppress(ValueError):
             value = json.loads(form)
-            if form is text or all(type(one) in (int, float) for one in value):
+            if form is text or (value and all(type(one) in (int, float) for one in value)):
                 return value
     return _WORDS.get(text, text)
 

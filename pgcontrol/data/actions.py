@@ -1,5 +1,6 @@
 """Actions for tokenizers: from a run, a Minari dataset, or an .npz file."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +84,8 @@ def of_run(where: Path, steps: int, seed: int) -> Actions:
     head, env_id = policy.head, meta["policy"]["env"]
     choices = -(-steps // (ENVS * head.horizon))
     rng = torch.Generator().manual_seed(seed)
-    rollout, _ = Collector(make_env(env_id, ENVS, seed), policy, choices, 1.0, False, rng).collect()
+    with closing(make_env(env_id, ENVS, seed)) as env:
+        rollout, _ = Collector(env, policy, choices, 1.0, False, rng).collect()
     unit = head.to_unit(head.decode(rollout.choice.flatten(0, 1)))
     return Actions(*unrolled(unit, rollout.terminated | rollout.truncated), env_id)
 

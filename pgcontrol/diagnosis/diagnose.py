@@ -144,9 +144,9 @@ def _require(run: RunFolder, options: DiagnoseOptions) -> None:
         env, theirs = run.settings()["env"], RunFolder.open(against).settings().get("env")
         if theirs != env:
             raise InputError(f"--against {against}: its task is {theirs}, not {env}")
-        task = make_env(env, 1, 0).task
-        if task is None or not task.routes:
-            raise InputError(f"--against {against}: {env} has no routes to compare")
+        with closing(make_env(env, 1, 0)) as made:
+            if made.task is None or not made.task.routes:
+                raise InputError(f"--against {against}: {env} has no routes to compare")
 
 
 def _training(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pgcontrol.machine.draws import FromNumbers
+from pgcontrol.machine.draws import BELOW_ONE, FromNumbers
 
 # smaller than any positive number of a generator of doubles: replaces 0, so that logarithms are finite
 TINY = 2.0**-54
@@ -21,7 +21,7 @@ def _uniforms(draws: FromNumbers, *shape: Any) -> Tensor:
 
 
 def _uniform(draws: FromNumbers, *shape: Any) -> Tensor:
-    return _uniforms(draws, *shape).float()
+    return _uniforms(draws, *shape).float().clamp_max(BELOW_ONE)
 
 
 def _normal(draws: FromNumbers, *shape: Any) -> Tensor:

@@ -65,8 +65,9 @@ class CriticFit:
         return named("critic_", self.adam._asdict())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore Adam's state from a checkpoint."""
-        self.adam = load_adam(self.adam, state, "critic_")
+        """Restore Adam's state from a checkpoint; a fit that the run did not have before begins without one."""
+        if any(name.startswith("critic_") for name in state):
+            self.adam = load_adam(self.adam, state, "critic_")
 
 
 def critic_steps(options: CriticOptions, samples: int) -> int:

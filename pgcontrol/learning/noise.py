@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.heads.base import Head
-from pgcontrol.machine.draws import FromNumbers
+from pgcontrol.machine.draws import BELOW_ONE, FromNumbers
 from pgcontrol.options import InputError
 
 # choices per sequence, as in the code of the PPO paper: about one episode of Gymnasium's tasks
@@ -39,8 +39,8 @@ def power_law(beta: float, period: int, shape: tuple[int, ...], rng: Generator) 
 
 
 def _uniform(draws: FromNumbers, *shape: Any) -> Tensor:
-    """Φ(z) in [0, 1), as torch.rand. Without the clamp, float32 would round to 1."""
-    return torch.special.ndtr(draws.take(*shape).double()).float().clamp_max(1 - 2**-24)
+    """Φ(z) in [0, 1), as torch.rand."""
+    return torch.special.ndtr(draws.take(*shape).double()).float().clamp_max(BELOW_ONE)
 
 
 def _normal(draws: FromNumbers, *shape: Any) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+BELOW_ONE = 1 - 2**-24  # the largest uniform number of torch.rand; float32 rounds larger ones to 1
+
 
 class FromNumbers(TorchFunctionMode):
     """Within it, torch's draws come from `numbers` [B, D], whose columns are used up in order.

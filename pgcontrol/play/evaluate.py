@@ -79,7 +79,6 @@ def episodes(
 
     Returns:
         EpisodeResults of N or `count` episodes.
-        EpisodeResults of N or `count` episodes.
     """
     count = count or env.num_envs
     firsts = range(0, count, env.num_envs)

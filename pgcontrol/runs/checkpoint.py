@@ -59,7 +59,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         return tensors.load(folder)
     except InputError as error:
-        older = [other for other in find(folder.parent.parent) if other.name < folder.name]
+        older = [other for other in find(folder.parent.parent) if steps_of(other) < steps_of(folder)]
         for whole in reversed(older):
             with suppress(InputError):
                 resume = command("resume", whole, plugins=tensors.load(whole)[1].get("plugins", {}))

@@ -179,20 +179,19 @@ def _fit(fit: Likelihood, config: CloneConfig, samples: list[Samples], live: Ses
     while True:
         rate = decayed(config, fit.steps / config.steps)
         metrics = fit.climb(train, config.minibatch, rate)
+        if fit.steps % every == 0 or fit.steps >= config.steps:
+            row = fit.judge(test) | {"train/learning_rate": float(rate), "train/grad_norm": metrics.of("grad_norm")}
+            row["time/fps"] = (fit.steps - first) / (time.perf_counter() - began)
+            log.write(fit.steps, row)
+            display.update(fit.steps, row, left=(config.steps - fit.steps) / row["time/fps"])
+            if fit.steps >= config.steps:
+                return "all steps taken"
+            if fit.steps - fit.best_step >= config.patience * every:
+                return "held-out likelihood no longer improves"
+            if fit.steps % (every * (CHECKS // KEPT)) == 0:
+                save()
         if interrupt:
             return "stopped"
-        if fit.steps % every and fit.steps < config.steps:
-            continue
-        row = fit.judge(test) | {"train/learning_rate": float(rate), "train/grad_norm": metrics.of("grad_norm")}
-        row["time/fps"] = (fit.steps - first) / (time.perf_counter() - began)
-        log.write(fit.steps, row)
-        display.update(fit.steps, row, left=(config.steps - fit.steps) / row["time/fps"])
-        if fit.steps >= config.steps:
-            return "all steps taken"
-        if fit.steps - fit.best_step >= config.patience * every:
-            return "held-out likelihood no longer improves"
-        if fit.steps % (every * (CHECKS // KEPT)) == 0:
-            save()
 
 
 def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) -> dict[str, float]:

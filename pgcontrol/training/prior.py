@@ -12,6 +12,7 @@ from pgcontrol.learning.fitting import CriticFit, CriticOptions
 from pgcontrol.learning.merging import FinishedEpisode
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import move
+from pgcontrol.machine import devices
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
@@ -69,7 +70,8 @@ class Prior:
             self._play(seed, threads, lambda played: visited.append(played.obs))
             obs = torch.cat(visited).to(self.policy.theta.device)
             some = obs[:: max(1, len(obs) // STATES)]
-            self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
+            with devices.on(self.policy.theta.device):
+                self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
         self.prior_return.fill_(self._play(seed, threads))
         return f"{self.config.prior}: mean return {self.prior_return:,.1f} with sampled actions, at the start"

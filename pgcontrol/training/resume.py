@@ -26,6 +26,7 @@ FOR_GOOD = (
     "critic_hidden",
     "symmetric",
     "scale_reward",
+    "noise_beta",
     "prior",
     "prior_std",
     "run_dir",
@@ -86,7 +87,10 @@ def resume(
         _warn_of_other_instructions(manifest.get("instructions"))
         ranks.first((nested(config), compiled, latest))
         learner = Learner(config, compiled, fresh=False, ranks=ranks)
-        learner.load(latest)
+        try:
+            learner.load(latest)
+        except InputError as error:
+            raise InputError(f"{error}; changed settings: {', '.join(changed)}" if changed else str(error)) from None
         checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
         folder.write_config(config)
         if changed:

@@ -46,7 +46,7 @@ class ResidualLayerNorm(Trunk):
     def weights(cls, inputs: int, hidden: Sequence[int], options: Options) -> int:
         """Those of the first layer, the blocks, and the final normalisation."""
         blocks = (2 * options.expansion * width**2 + (options.expansion + 3) * width for width in hidden)
-        return super().weights(inputs, hidden[:1], options) + sum(blocks) + 2 * hidden[0]
+        return super().weights(inputs, hidden[:1], options) + sum(blocks) + 2 * sum(hidden[:1])
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Options) -> list[nn.Module]:
         if len(set(hidden)) != 1:

@@ -32,6 +32,7 @@ def test_a_name_with_arguments_is_read_as_it_was_written(module, args):
         ('"1"', "1"),
         ("-1,2.5", [-1, 2.5]),
         ("1,x", "1,x"),
+        ("", ""),
     ],
 )
 def test_values_on_the_command_line(text, value):

@@ -180,6 +180,12 @@ def test_transforms_have_their_distribution(draw, law):
     assert p > 1e-4
 
 
+def test_a_uniform_number_stays_below_one():
+    """As torch.rand. At 1 the race of bins would be won by that bin whatever its probability."""
+    with FromUniforms(torch.full((2, 3), 1 - 2**-40, dtype=torch.float64)):
+        assert (torch.rand(2, 3) < 1).all()
+
+
 def test_an_unknown_draw_is_refused_by_name():
     with pytest.raises(NotImplementedError, match="cauchy_"), FromUniforms():
         torch.empty(3, 1).cauchy_(generator=rng())

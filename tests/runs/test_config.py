@@ -15,6 +15,12 @@ from pgcontrol.runs import catalog, recommended
 from pgcontrol.runs.config import configure, flat, nested, read_yaml, yaml_of
 
 
+@pytest.mark.parametrize("seed", [2**53 + 1, 2**63 - 1])
+def test_a_large_whole_number_is_kept(seed):
+    assert configure({"env": "Hopper-v5", "seed": seed}).seed == seed
+    assert configure({"env": "Hopper-v5", "seed": str(seed)}).seed == seed
+
+
 def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
     config = configure({"env": "HalfCheetah-v5", "head": "binned"})
     assert (

@@ -120,7 +120,7 @@ def test_no_better_for_long_ends_it_and_a_signal_keeps_the_best(demonstrations, 
 
 
 @pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("after", [3, *(pytest.param(after, marks=pytest.mark.slow) for after in (90, 250))])
+@pytest.mark.parametrize("after", [2, *(pytest.param(after, marks=pytest.mark.slow) for after in (3, 90, 250))])
 def test_a_stopped_clone_continues_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
     settings = {"head": head, "steps": 300, "eval_episodes": 2, "patience": 100}
     whole = clone(config(demonstrations, run_dir=str(tmp_path / "a"), **settings))

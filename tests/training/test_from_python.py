@@ -115,11 +115,27 @@ def test_a_resumed_run_takes_settings_that_change_no_shape(tmp_path):
     assert "learning_rate: 1.0e-05" in (path / "config.yaml").read_text()
 
 
+def test_a_resumed_run_may_begin_a_fit_of_the_critic(tmp_path):
+    path = tmp_path / "run"
+    pgcontrol.train(SMALL | {"run_dir": str(path)}, on_update=lambda row: True)
+    assert pgcontrol.resume(path, settings={"algorithm.critic_epochs": 1}).status == "finished"
+
+
+def test_settings_that_do_not_fit_a_checkpoint_are_named(tmp_path):
+    path, kept = tmp_path / "run", {"env": "Hopper-v5", "run_dir": str(tmp_path / "run"), "total_steps": 1024}
+    kept |= {"algorithm": "decqn", "num_envs": 4, "rollout_steps": 64, "eval_every": 0, "video": False}
+    kept |= {"algorithm.warmup": 256, "algorithm.capacity": 512}
+    pgcontrol.train(kept, on_update=lambda row: row["time/total_timesteps"] >= 512)
+    with pytest.raises(InputError, match=r"replay.obs has shape .*; changed settings: algorithm.capacity"):
+        pgcontrol.resume(path, settings={"algorithm.capacity": 256})
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
         ({"head": "binned"}, "head = 'binned': a resumed run keeps its head, 'gaussian'"),
         ({"num_envs": 8}, "num_envs = 8: a resumed run keeps its num_envs, 4"),
+        ({"noise_beta": 1.0}, "noise_beta = 1.0: a resumed run keeps its noise_beta, 0.0"),
         ({"seed": 9}, "seed = 9: a resumed run keeps its seed, 0"),
         ({"algorithm.learning_rat": 1}, "did you mean 'algorithm.learning_rate'"),
     ],

@@ -84,7 +84,8 @@ def test_a_block_may_be_wider_inside():
 
 
 @pytest.mark.parametrize("whose", ["", "critic_"])
-def test_unequal_sizes_are_refused_where_they_cannot_be(whose):
-    settings = {f"{whose}trunk": "residual-layernorm", f"{whose}hidden": "64,32"}
-    with pytest.raises(InputError, match=f"^{whose}hidden = 64,32: trunk 'residual-layernorm' needs equal sizes"):
+@pytest.mark.parametrize(("sizes", "shown"), [("64,32", "64,32"), ([], "none")])
+def test_sizes_are_refused_where_they_cannot_be(whose, sizes, shown):
+    settings = {f"{whose}trunk": "residual-layernorm", f"{whose}hidden": sizes}
+    with pytest.raises(InputError, match=f"^{whose}hidden = {shown}: trunk 'residual-layernorm' needs equal sizes"):
         Learner(configure(SMALL | settings))
