@@ -21,12 +21,15 @@ NAMES = {
     "normalize_advantage": "algorithm.normalise_advantage",
     "tensorboard_log": "run_dir",
     "cuda": "device",
+    "track": "logger",
+    "capture_video": "video",
 }
 REMARKS = {
     "num_minibatches": "here 'algorithm.minibatch' is the number of samples in one",
     "policy_kwargs": "here its entries are settings: 'hidden', 'critic_hidden', 'trunk', 'head.initial_std'",
     "net_arch": "here it is 'hidden' for the policy and 'critic_hidden' for the critic",
     "log_std_init": "here it is 'head.initial_std', which is σ, not log σ",
+    "save_model": "here checkpoints are always saved; 'checkpoint_every' sets how often",
     "use_sde": "not here; 'noise_beta' makes the noise smooth over time",
     "clip_vloss": "here it is 'algorithm.value_clip', with its own range",
     **dict.fromkeys(
