@@ -50,7 +50,9 @@ def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
 def smooth(values: np.ndarray) -> np.ndarray:
     """The mean over the preceding twentieth of the run, for each value."""
     window = max(1, len(values) // 20)
-    return np.array([values[max(0, last - window) : last].mean() for last in range(1, len(values) + 1)])
+    begin = [values[:last].mean() for last in range(1, min(window, len(values) + 1))]
+    whole = np.lib.stride_tricks.sliding_window_view(values, window).mean(1) if len(values) else values
+    return np.concatenate((begin, whole))
 
 
 def counts(returns: np.ndarray, rising: float) -> float:

@@ -1,6 +1,7 @@
 """Queries on the rows of a sweep, for tables, charts and sentences."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +136,20 @@ class Queries:
 
     def of(self, env: str, arm: str | None) -> list[Row]:
         """The rows of a task and an arm, sorted by seed."""
-        return [row for key, row in sorted(self.rows.items()) if key[:2] == (env, arm)]
+        return self._groups[1].get((env, arm), [])
 
     def on(self, env: str) -> list[Row]:
-        return [row for row in self.rows.values() if row.env == env]
+        """The rows of a task, in the order of the YAML."""
+        return self._groups[0].get(env, [])
+
+    @functools.cached_property
+    def _groups(self) -> tuple[dict[str, list[Row]], dict[tuple[str, str | None], list[Row]]]:
+        on, of = defaultdict[str, list[Row]](list), defaultdict[tuple[str, str | None], list[Row]](list)
+        for row in self.rows.values():
+            on[row.env].append(row)
+        for key, row in sorted(self.rows.items()):
+            of[key[:2]].append(row)
+        return dict(on), dict(of)
 
     def scores(self, env: str, arm: str | None) -> list[float]:
         """The scores of these runs, one per seed."""
@@ -198,12 +209,21 @@ class Queries:
 
     def reach(self, env: str) -> Reach | None:
         """The last training return of the best arm on a task, median over runs; None if there is only one run."""
-        ends = {arm: [row.training for row in self.of(env, arm) if row.training is not None] for arm in self.arms(env)}
-        medians = {arm: float(np.median(known)) for arm, known in ends.items() if known}
-        if not medians or len(self.on(env)) < 2:
-            return None
-        best = max(medians, key=lambda arm: medians[arm])
-        return Reach(medians[best], f"the median of {best}")
+        return self._reach.get(env)
+
+    @functools.cached_property
+    def _reach(self) -> dict[str, Reach]:
+        found = dict[str, Reach]()
+        for env in self.envs():
+            medians = {arm: float(np.median(known)) for arm, known in self._ends(env).items() if known}
+            if medians and len(self.on(env)) > 1:
+                best = max(medians, key=lambda arm: medians[arm])
+                found[env] = Reach(medians[best], f"the median of {best}")
+        return found
+
+    def _ends(self, env: str) -> dict[str, list[float]]:
+        """Arm -> the last training returns of its runs that have one."""
+        return {arm: [row.training for row in self.of(env, arm) if row.training is not None] for arm in self.arms(env)}
 
     def stuck(self, row: Row) -> bool:
         """Whether a run stopped improving far below the best arm; see `pgcontrol.measures.returns.standstill`."""
@@ -221,8 +241,7 @@ class Queries:
         if env in self.sweep.thresholds:
             return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
         first = self.first(env)
-        ended = {arm: [row.training for row in self.of(env, arm) if row.training is not None] for arm in self.arms(env)}
-        ends = {arm: float(iqm(np.array(known))) if known else -np.inf for arm, known in ended.items()}
+        ends = {arm: float(iqm(np.array(known))) if known else -np.inf for arm, known in self._ends(env).items()}
         arm, end = self._yardstick(env, ends)
         why = f"{percent(SHARE)} of the way from the first return to {_whose([arm])} last return"
         return Goal(first + SHARE * (end - first), why) if end > first else None

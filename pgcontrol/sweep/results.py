@@ -1,5 +1,6 @@
 """The results file of a sweep: one small row per finished cell, next to the YAML, meant to be committed."""
 
+import functools
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
@@ -212,10 +213,15 @@ def _all(file: Path) -> Iterator[Row]:
     text = files.read_text(file, "replace") if file.exists() else ""  # a damaged line is reported below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            row = Row.read(files.unsealed(json.loads(line)))
+            row = _row(line)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise InputError(f"{file}: line {number} is not a valid result; delete it to repeat the run") from None
         yield row
+
+
+@functools.lru_cache(maxsize=1024)  # a report reads a file several times, and each new row reads it again
+def _row(line: str) -> Row:
+    return Row.read(files.unsealed(json.loads(line)))
 
 
 def unknown_plots(sweep: Sweep, names: Set[str]) -> list[str]:

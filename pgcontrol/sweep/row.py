@@ -182,7 +182,7 @@ def _test_of(kind: Any) -> Callable[[Any], bool]:
     """Whether a value is of a type. Curves have thousands of numbers, so the type is taken apart only once."""
     origin, inner = typing.get_origin(kind), [*map(_test_of, typing.get_args(kind))]
     if origin is types.UnionType:
-        return lambda value: any(conforms(value) for conforms in inner)
+        return functools.reduce(lambda one, other: lambda value: one(value) or other(value), inner)
     if origin is list:
         return lambda value: isinstance(value, list) and all(map(inner[0], value))
     if origin is dict:
