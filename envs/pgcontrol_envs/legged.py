@@ -37,7 +37,7 @@ from pgcontrol_envs.task import (
 Range = tuple[float, float]
 LEGS = ("FR", "FL", "RR", "RL")  # the order of feet and of joints: hip, thigh, calf of each
 # places in userdata: the command; when each foot touched the ground last, s; until when a push lasts, s, and the push
-COMMAND, TOUCHED, PUSH = slice(0, 3), slice(3, 7), slice(7, 10)
+COMMAND, TOUCHED, PUSHED_UNTIL, PUSH = slice(0, 3), slice(3, 7), slice(7, 8), slice(8, 10)
 NUMBERS = 10
 TIPPED, SUNK = 0.5, 0.5  # fallen: the cosine of the tilt, and the share of the height
 
@@ -218,7 +218,7 @@ class Legged(Task):
         physics.ctrl[ids] = self.middle
         self.numbers[ids] = 0.0
         self.command[ids] = self.commands()[ids]
-        self.numbers[ids, 7] = -1.0
+        self.numbers[ids, PUSHED_UNTIL] = -1.0
 
     def randomise(self, ids: Array, rng: Streams) -> None:
         """Write the model's fields of the envs ids [n]."""
@@ -247,7 +247,7 @@ class Legged(Task):
         touched = self.numbers[:, TOUCHED]
         touched[:] = where(self.contacts(), self.time.reshape(-1, 1), touched)
         if self.push:
-            until, force = self.numbers[:, 7:8], self.numbers[:, 8:10]
+            until, force = self.numbers[:, PUSHED_UNTIL], self.numbers[:, PUSH]
             now = self.time.reshape(-1, 1)
             begins = (self.random.uniform("push", 0.0, 1.0, 1) < self.dt / (2 * self.every)) & (now > 0)  # after a step
             force[:] = where(now < until, force, 0.0 * force)

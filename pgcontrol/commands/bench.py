@@ -16,9 +16,7 @@ KINDS = ("env", "train", "heads", "scale", "sb3")
 class Options:
     """The measurement."""
 
-    what: str = option(
-        REQUIRED, WHAT, choices=("env", "train", "heads", "scale", "sb3"), metavar="WHAT", positional=True
-    )
+    what: str = option(REQUIRED, WHAT, choices=KINDS, metavar="WHAT", positional=True)
     envs: tuple[str, ...] = option((), "tasks [env: five tasks; else HalfCheetah-v5]", metavar="ID", several=True)
     heads: tuple[str, ...] = option(
         (), "heads [for train: gaussian binned; for heads: all]", metavar="HEAD", several=True

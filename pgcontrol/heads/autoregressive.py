@@ -22,9 +22,9 @@ class Autoregressive(BinPerJoint):
     degree 1, joint i shifts the distribution of joint j; with degree 2, it also changes its width. The couplings
     depend on the observation.
 
-    params [B, A, K + R·A·R]: for each joint its base logits, then its couplings to every joint, [R, A, R] with R =
-    degree. Only the couplings from earlier joints are used. `mode` is greedy: it takes each joint's likeliest bin given
-    the bins chosen for the earlier joints.
+    params [B, A, K + R·A·R]: for each joint its base logits, then the couplings to it from every joint, [R, A, R] with
+    R = degree. Only those from earlier joints are used. `mode` is greedy: it takes each joint's likeliest bin given the
+    bins chosen for the earlier joints.
     """
 
     name = "autoregressive"

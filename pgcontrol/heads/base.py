@@ -151,7 +151,7 @@ class Head(nn.Module):
         """
 
     def rates(self) -> dict[str, Tensor]:
-        """Step-size multipliers by the weight's name, of the weight's shape or a scalar; weights not named have 1."""
+        """Step-size multipliers by the weight's name, which can be broadcast to it; weights not named have 1."""
         return {}
 
     def symmetrise(self, order: Tensor, sign: Tensor) -> None:

@@ -114,12 +114,12 @@ class Beta(Continuous):
         self.raw.bias.copy_(fitted[-1])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Standard deviation per joint, mean α + β, fraction of α, β at their bound, probability near the bounds."""
+        """Standard deviation per joint, mean α + β, fraction of joints at the largest concentration, saturation."""
         alpha, beta = concentrations(params)
 
         def mass_at_edge(a: Tensor, b: Tensor) -> Tensor:
-            """The density in the middle of the last percent of the range, times one percent."""
-            return 0.01 * ((a - 1) * math.log(0.995) + (b - 1) * math.log(0.005) - log_beta(a, b)).exp()
+            """The density in the middle of the last hundredth of the half-range, times its share of the range."""
+            return 0.005 * ((a - 1) * math.log(0.9975) + (b - 1) * math.log(0.0025) - log_beta(a, b)).exp()
 
         return spread(deviation(alpha, beta).float()) | {
             "concentration": (alpha + beta).mean().float(),

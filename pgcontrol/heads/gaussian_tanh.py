@@ -66,7 +66,7 @@ class GaussianTanh(Gaussian):
         return super().encode(action).clamp(-1 + INSET, 1 - INSET).atanh()
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Standard deviation after the squash, fraction of σ at a limit, probability within 1 % of the bounds."""
+        """Standard deviation after the squash, fraction of σ at a limit, saturation."""
         _, std = self._squashed(params)
         centre, log_std = params.unbind(1)
         saturation = normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean()

@@ -66,7 +66,7 @@ class Chain(CodeRow):
     them; the entropy, which every gradient step may need, uses the first `FEW`.
 
     Attributes:
-        couplings: W, [B, P, R, P·R], from each position to every position; only those from earlier ones are used.
+        couplings: W, [B, P, R, P·R], to each position from every position; only those from earlier ones are used.
         features: φ, [P, K, R].
         uniforms: [S, P], in (0, 1).
     """

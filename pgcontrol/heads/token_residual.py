@@ -21,8 +21,8 @@ class TokenResidual(token.Token):
     couplings W_ij = −Σ⁻¹. Independent levels cannot represent it: a fine level that does not see the coarse code does
     not know the remaining error.
 
-    params [B, L, K + D·L·D]: for each level its base logits, then its couplings to every level; only those from earlier
-    levels are used. `mode` is greedy. During the warm-up with bins, joints are independent, as in `token`.
+    params [B, L, K + D·L·D]: for each level its base logits, then the couplings to it from every level; only those from
+    earlier levels are used. `mode` is greedy. During the warm-up with bins, joints are independent, as in `token`.
     """
 
     name = "token-residual"
@@ -39,10 +39,10 @@ class TokenResidual(token.Token):
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            if not issubclass(kinds()[self.tokenizer], Additive):
-                raise InputError(
-                    f"head.tokenizer = {self.tokenizer!r}: its codes' rows do not add up; must be rvq, kmeans or vq"
-                )
+            possible = [name for name, kind in sorted(kinds().items()) if issubclass(kind, Additive)]
+            if self.tokenizer not in possible:
+                why = f"its codes' rows do not add up; must be one of {', '.join(possible)}"
+                raise InputError(f"head.tokenizer = {self.tokenizer!r}: {why}")
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -67,7 +67,7 @@ TABLE = {
     "health/visited_spread_min": Metric("half-ranges", "the same for the narrowest joint"),
     "health/visited_spread_joint*": Metric("half-ranges", "the same for each joint; verdicts about the spread use it"),
     "health/action_entropy": Metric("share", "entropy of the histogram of executed actions; 1 is uniform"),
-    "health/saturation": Metric("share", "executed actions within a hundredth of the half-range of a bound"),
+    "health/saturation": Metric("share", "executed actions within 0.01 half-ranges of a bound"),
     "health/perplexity": Metric("share", "exp(entropy of an entry) / K, if the entries of choices have K values"),
     "health/dead": Metric("share", "the values among K that do not occur in the rollout"),
     "health/sensitivity": Metric("", "root mean square of ∂ log π / ∂ params per joint; large: a step can do damage"),
@@ -87,7 +87,9 @@ TABLE = {
     "head/std_max": Metric("half-ranges", "the same for the widest joint"),
     "head/std_joint*": Metric("half-ranges", "the same for each joint"),
     "head/std_at_bound": Metric("share", "values of σ at min_std or max_std; Beta: at the largest concentration"),
-    "head/saturation": Metric("share", "probability at the bounds: clipped, in the outer bins, or in the last percent"),
+    "head/saturation": Metric(
+        "share", "probability at a bound: clipped, in the outer bins, or within 0.01 half-ranges"
+    ),
     "head/concentration": Metric("", "mean α + β of a Beta"),
     "head/component_std": Metric("half-ranges", "mean σ of a mixture's components"),
     "head/perplexity": Metric("share", "exp(entropy) of values, codes or components, divided by their number"),

@@ -30,12 +30,6 @@ UPLOAD = "/drop"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def _without_changes(*words: object, **how: Any) -> None:
-    """`print`, except for the report of a changed model: the first model counts as one, and there is no other."""
-    if not str(words[0]).startswith("Model changed"):
-        print(*words, **how)
-
-
 class Door:
     """Accepts a request only if it comes from the page itself and has the token, in its address or in a cookie.
 
@@ -58,9 +52,8 @@ class Door:
         """Install the door for the next viewer that is launched."""
         web_server.bind_public_socket = lambda _, port: STUDIO["bind"](self.host, port)
         web_server.serve = self.serve
-        web_viewer.print = _without_changes
         web_viewer._print_url_banner = lambda _, port: print(f"watch at {self.address(port)}", flush=True)
-        web_viewer.print = lambda *_, **__: None
+        web_viewer.print = lambda *_, **__: None  # it reports the first model as a changed one
 
     def address(self, port: int) -> str:
         """The address of the page, for a browser."""
