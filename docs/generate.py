@@ -230,7 +230,7 @@ def _typed(chosen: Any) -> str:
 def measured() -> str:
     """Every metric."""
     parts, groups = [METRICS], dict[str, list[list[str]]]()
-    for name, metric in metrics.TABLE.items():
+    for name, metric in metrics.table().items():
         groups.setdefault(name.split("/")[0], []).append([code(name), metric.unit, plain(metric.meaning)])
     for group, rows in groups.items():
         parts += [f"## {group}", plain(metrics.GROUPS[group]), table(("name", "unit", "meaning"), rows)]

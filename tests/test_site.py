@@ -72,7 +72,7 @@ def test_the_reference_has_everything_that_has_a_name(site):
     reference = site / "reference"
     for page, names in {
         "commands": [f"usage: pgcontrol {one.name}" for one in pkgutil.iter_modules(commands.__path__)],
-        "metrics": [*metrics.TABLE],
+        "metrics": [*metrics.table()],
         "settings": [name for table in catalog.KINDS.values() for name in table() if not name.startswith("dm:")],
         "pgcontrol": pgcontrol.__all__,
     }.items():

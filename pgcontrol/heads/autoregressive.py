@@ -12,6 +12,7 @@ from pgcontrol.heads import normal, quadrature
 from pgcontrol.heads.base import Head, output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.heads.rows import Chain
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 
 
@@ -28,6 +29,10 @@ class Autoregressive(BinPerJoint):
     """
 
     name = "autoregressive"
+    metrics: ClassVar = {
+        **BinPerJoint.metrics,
+        "coupling": Metric("", "size of the couplings from earlier joints to a joint (autoregressive)"),
+    }
     mirror = Head.mirror  # not defined: the joints have an order, and mirroring would reverse it
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False

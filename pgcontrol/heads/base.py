@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError
 from pgcontrol.trunks.base import orthogonal
 
@@ -53,6 +54,7 @@ class Head(nn.Module):
             take some values; 0: any value is possible.
         pathwise: whether the action is differentiable in params for fixed noise, so that the gradient of
             E[f(action)] is E[the gradient of f(action)] (the reparameterisation trick).
+        metrics: unit and meaning of the numbers of `describe` that other heads do not have, by name.
         variants: further sets of options. The laws are tested with each of them as well.
     """
 
@@ -63,6 +65,7 @@ class Head(nn.Module):
     likeliest_mode: bool = True
     resolution: float = 0.0
     pathwise: ClassVar[bool] = False
+    metrics: ClassVar[Mapping[str, Metric]] = {}
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):

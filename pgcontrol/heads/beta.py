@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.heads.base import INSET, Continuous, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 
 PROPOSALS = 6  # proposals of the sampler of a Gamma variable: see `gamma`
@@ -25,6 +27,7 @@ class Beta(Continuous):
     """
 
     name = "beta"
+    metrics: ClassVar = {"concentration": Metric("", "mean α + β of a Beta")}
 
     @dataclass(frozen=True)
     class Options:

@@ -1,7 +1,7 @@
 """The common part of all heads that choose one of K bins for each joint."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -10,6 +10,7 @@ from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Head
 from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import CodeRow
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 
 
@@ -29,6 +30,8 @@ class BinPerJoint(Head):
     Attributes:
         centres: [K], values of the bins in half-ranges, ascending.
     """
+
+    metrics: ClassVar = {"dead_bins": Metric("share", "bins whose probability is below 1 % of uniform in every state")}
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__(features, low, high, options)

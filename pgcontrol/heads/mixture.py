@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from pgcontrol.heads import categorical, normal, quadrature
 from pgcontrol.heads.base import Continuous, output_layer
 from pgcontrol.heads.normal import Deviations
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 
 
@@ -26,6 +27,7 @@ class Mixture(Continuous):
     """
 
     name = "mixture"
+    metrics: ClassVar = {"component_std": Metric("half-ranges", "mean σ of a mixture's components")}
     estimates: ClassVar = {"entropy": 0.03, "kl": 0.03}
     variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0})
 

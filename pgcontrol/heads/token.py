@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from pgcontrol.heads import categorical, normal
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
 from pgcontrol.heads.rows import CodeRow
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import unrolled, windows
@@ -40,6 +41,11 @@ class Token(Head):
     """
 
     name = "token"
+    metrics: ClassVar = {
+        "dead_codes": Metric("share", "codes whose probability is below 1 % of uniform in every state"),
+        "warm": Metric("0 or 1", "whether the head still uses its first bins (token)"),
+        "refit_shift": Metric("half-ranges", "how far the last refit of the tokens moved the mean action"),
+    }
     BINS = 11
 
     @dataclass(frozen=True)

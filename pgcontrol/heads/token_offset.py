@@ -4,12 +4,14 @@ import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical, normal
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, temper
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 
@@ -32,6 +34,10 @@ class TokenOffset(Head):
     """
 
     name = "token-offset"
+    metrics: ClassVar = {
+        "offset_std": Metric("half-ranges", "σ of the offset from a code (token-offset)"),
+        "offset": Metric("half-ranges", "size of the mean offset from a code (token-offset)"),
+    }
     variants = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
 
     @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from pgcontrol.heads.base import output_layer
 from pgcontrol.heads.bins import BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import CodeRow
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 
 
@@ -26,6 +28,11 @@ class Utilities(BinPerJoint):
     """
 
     name = "utilities"
+    metrics: ClassVar = {
+        **BinPerJoint.metrics,
+        "greedy": Metric("share", "probability of the greedy bin (utilities)"),
+        "lead": Metric("", "difference between the best and the second best utility (utilities)"),
+    }
     variants = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
 
     @dataclass(frozen=True)

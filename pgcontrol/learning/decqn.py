@@ -12,7 +12,7 @@ The authors' code also has a prioritised replay and averages the Q of two networ
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, means, move
 from pgcontrol.machine import trees
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 
 
@@ -47,6 +48,10 @@ class DecQN(Rule):
     """Takes gradient steps on minibatches of the replay buffer after each rollout; `replay_ratio` sets their number."""
 
     heeds_prior = False
+    metrics: ClassVar = {
+        "replay": Metric("transitions", "transitions in the replay buffer of decqn"),
+        "td_error": Metric("", "decqn: mean |target − Q|, in units of the scaled reward"),
+    }
 
     @dataclass(frozen=True)
     class Options:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +11,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -166,6 +167,11 @@ class TrustRegion(Natural):
 
     If no tried length satisfies this, the policy does not change. So KL ≤ δ holds in every update.
     """
+
+    metrics: ClassVar = {
+        "backtracks": Metric("", "how often the line search of TRPO shortened the step"),
+        "accepted": Metric("0 or 1", "whether the line search of TRPO found a step"),
+    }
 
     @dataclass(frozen=True)
     class Options(Natural.Options):

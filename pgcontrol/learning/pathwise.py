@@ -10,7 +10,7 @@ auxiliary loss, which predicts the features of the next state.
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -25,6 +25,7 @@ from pgcontrol.learning.rule import Rule, means, move, require_minibatch
 from pgcontrol.machine import trees
 from pgcontrol.machine.tensors import named
 from pgcontrol.machine.threads import seeded
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 from pgcontrol.trunks.residual_layernorm import ResidualLayerNorm
@@ -91,6 +92,7 @@ class Pathwise(Rule):
     """Each gradient step fits Q to the soft λ-returns, and moves the policy along the gradient of Q."""
 
     heeds_prior = False
+    metrics: ClassVar = {"kl_coef": Metric("", "reppo: weight of KL(old || new) in states where it exceeds the limit")}
 
     @dataclass(frozen=True)
     class Options:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -15,6 +15,7 @@ from pgcontrol.learning.rule import Rule, explained_variance, means, move, requi
 from pgcontrol.learning.samples import Minibatch, Past, samples_of
 from pgcontrol.machine import trees
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation
 
@@ -29,6 +30,10 @@ class ClippedSurrogate(Rule):
     An update has epochs x minibatches steps: forward pass, gradient, clipping, Adam. A subclass with another
     `surrogate` is another rule of this kind.
     """
+
+    metrics: ClassVar = {
+        "drift": Metric("", "with reuse: mean |π before the update / π that sampled − 1| over all samples")
+    }
 
     @dataclasses.dataclass(frozen=True)
     class Options(CriticOptions):

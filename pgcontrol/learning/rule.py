@@ -13,6 +13,7 @@ from pgcontrol.learning.optimiser import Metrics, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.ranks import ALONE, Ranks
+from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 
@@ -31,10 +32,12 @@ class Rule:
 
     Attributes:
         heeds_prior: whether `update` uses the rollout's prior.
+        metrics: unit and meaning of the metrics `train/NAME` that other rules do not have, by name.
     """
 
     Options: ClassVar[type]
     heeds_prior: ClassVar[bool] = True
+    metrics: ClassVar[Mapping[str, Metric]] = {}
 
     def __init__(
         self,

@@ -1,28 +1,22 @@
 """Unit and meaning of every logged metric. The site shows them; a test compares them with the metrics of runs."""
 
 import re
-from typing import NamedTuple
 
-
-class Metric(NamedTuple):
-    """Unit and meaning of a logged number. The unit is empty for a number without a unit."""
-
-    unit: str
-    meaning: str
-
+from pgcontrol.measures.metric import Metric
+from pgcontrol.runs import catalog
 
 GROUPS = {
     "time": "Steps, updates and seconds.",
     "rollout": "Episodes and transitions of the rollouts.",
     "train": "The update of the policy and the critic.",
     "health": "State of the policy. Most of these are measured in about 40 updates of a run.",
-    "head": "Action distributions at states of the rollout. Each head adds its own metrics.",
+    "head": "Action distributions at states of the rollout; some metrics are those of one head.",
     "prior": "Runs that start from a prior.",
     "eval": "Evaluations of the mode; with the suffix _sampled, of sampled actions. For clones: held-out data.",
 }
 
-# `*` stands for the number of a joint; see `pattern`
-TABLE = {
+# those of no single head or rule; `*` stands for the number of a joint, see `pattern`
+COMMON = {
     "time/total_timesteps": Metric("steps", "environment steps so far; for a clone, gradient steps"),
     "time/iterations": Metric("updates", "updates so far"),
     "time/time_elapsed": Metric("s", "training time, summed over all sessions of the run"),
@@ -51,14 +45,8 @@ TABLE = {
     "train/approx_kl": Metric("nats per choice", "the rule's estimate of this KL: mean of ratio − 1 − log ratio"),
     "train/clip_fraction": Metric("share", "samples with a ratio outside 1 ± clip"),
     "train/ratio_error": Metric("", "largest |ratio − 1| in a minibatch, mean over the update"),
-    "train/drift": Metric("", "with reuse: mean |π before the update / π that sampled − 1| over all samples"),
     "train/kl_prior": Metric("nats per choice", "KL(policy || prior) in the update"),
-    "train/backtracks": Metric("", "how often the line search of TRPO shortened the step"),
-    "train/accepted": Metric("0 or 1", "whether the line search of TRPO found a step"),
-    "train/replay": Metric("transitions", "transitions in the replay buffer of decqn"),
-    "train/td_error": Metric("", "decqn: mean |target − Q|, in units of the scaled reward"),
     "train/q_value": Metric("", "decqn, reppo: mean Q over the minibatches, in units of the scaled reward"),
-    "train/kl_coef": Metric("", "reppo: weight of KL(old || new) in states where it exceeds the limit"),
     "train/nll": Metric("nats per choice", "clone: −log p of the training data"),
     "health/spread": Metric("half-ranges", "standard deviation of the action at 16 fixed states, mean over joints"),
     "health/spread_min": Metric("half-ranges", "the same for the narrowest joint"),
@@ -90,18 +78,7 @@ TABLE = {
     "head/saturation": Metric(
         "share", "probability at a bound: clipped, in the outer bins, or within 0.01 half-ranges"
     ),
-    "head/concentration": Metric("", "mean α + β of a Beta"),
-    "head/component_std": Metric("half-ranges", "mean σ of a mixture's components"),
     "head/perplexity": Metric("share", "exp(entropy) of values, codes or components, divided by their number"),
-    "head/dead_bins": Metric("share", "bins whose probability is below 1 % of uniform in every state"),
-    "head/dead_codes": Metric("share", "codes whose probability is below 1 % of uniform in every state"),
-    "head/coupling": Metric("", "size of the couplings from earlier joints to a joint (autoregressive)"),
-    "head/warm": Metric("0 or 1", "whether the head still uses its first bins (token)"),
-    "head/refit_shift": Metric("half-ranges", "how far the last refit of the tokens moved the mean action"),
-    "head/offset_std": Metric("half-ranges", "σ of the offset from a code (token-offset)"),
-    "head/offset": Metric("half-ranges", "size of the mean offset from a code (token-offset)"),
-    "head/greedy": Metric("share", "probability of the greedy bin (utilities)"),
-    "head/lead": Metric("", "difference between the best and the second best utility (utilities)"),
     "prior/kl": Metric("nats per choice", "KL(policy || prior) of the policy that sampled the rollout"),
     "prior/pull": Metric("", "current coefficient of this KL"),
     "prior/return": Metric("return", "return of the prior with sampled actions, when the run began"),
@@ -118,6 +95,13 @@ TABLE = {
 }
 
 
+def table() -> dict[str, Metric]:
+    """Every metric, with those that heads and rules declare."""
+    own = {f"head/{name}": metric for head in catalog.heads().values() for name, metric in head.metrics.items()}
+    rules = (row.rule for row in catalog.algorithms().values())
+    return COMMON | own | {f"train/{name}": metric for rule in rules for name, metric in rule.metrics.items()}
+
+
 def pattern(name: str) -> str:
-    """The name in `TABLE` for a logged name: `head/std_joint*` for `head/std_joint3`."""
+    """The name in `table` for a logged name: `head/std_joint*` for `head/std_joint3`."""
     return re.sub(r"_joint\d+$", "_joint*", name).removesuffix("_sampled")

@@ -182,7 +182,7 @@ def _test_of(kind: Any) -> Callable[[Any], bool]:
     """Whether a value is of a type. Curves have thousands of numbers, so the type is taken apart only once."""
     origin, inner = typing.get_origin(kind), [*map(_test_of, typing.get_args(kind))]
     if origin is types.UnionType:
-        return functools.reduce(lambda one, other: lambda value: one(value) or other(value), inner)
+        return functools.reduce(_either, inner)
     if origin is list:
         return lambda value: isinstance(value, list) and all(map(inner[0], value))
     if origin is dict:
@@ -194,6 +194,10 @@ def _test_of(kind: Any) -> Callable[[Any], bool]:
     if dataclasses.is_dataclass(kind):
         return lambda value: type(value) is kind and _require(value) is None
     return lambda value: type(value) is kind
+
+
+def _either(one: Callable[[Any], bool], other: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: one(value) or other(value)
 
 
 def run_from(settings: Mapping[str, Any]) -> dict[str, Any] | None:
