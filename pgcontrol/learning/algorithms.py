@@ -33,7 +33,7 @@ class Algorithm:
         recommended: recommended settings by dotted key. They override a task's recommendations; the user's settings
             override them.
         critic: the default critic. If it is "none", the estimator needs no values, and no other critic is accepted.
-        head: the only head that the rule can train; None: all heads.
+        head: the default head; None: the default of the settings. `Rule.trains` decides which heads are possible.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Algorithm:
 
     def heads(self, known: Mapping[str, type[Head]]) -> list[str]:
         """The names of those heads among `known` that the row can train."""
-        return [name for name, cls in known.items() if self.head in (None, name) and self.rule.trains(cls)]
+        return [name for name, cls in known.items() if self.rule.trains(cls)]
 
     def check_parts(self, head: str, critic: str, known: Mapping[str, type[Head]]) -> None:
         """Refuse a head, one of `known`, or a critic that does not work with the row.

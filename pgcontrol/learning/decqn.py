@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
+from pgcontrol.heads.base import Head
+from pgcontrol.heads.utilities import Utilities
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.optimiser import GradientStep, Metrics, decayed
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions
@@ -73,6 +75,11 @@ class DecQN(Rule):
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         self.target = policy.theta.clone()  # the target network's weights [P]
         self.replay = ReplayBuffer(options.capacity, policy.normaliser.mean.numel(), policy.head.choice_spec)
+
+    @classmethod
+    def trains(cls, head: type[Head]) -> bool:
+        """Heads whose params are utilities."""
+        return issubclass(head, Utilities)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:

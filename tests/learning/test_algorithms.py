@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pgcontrol.heads.utilities import Utilities
 from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.collector import Collector
@@ -93,6 +94,14 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
     finally:
         driven.close()
     assert lengths[-1] > 2 * sum(first) / len(first)
+
+
+def test_a_head_of_ones_own_that_has_utilities_is_trained_by_decqn():
+    class Mine(Utilities):
+        name = "mine"
+
+    assert {row.name for row in TABLE if "mine" in row.heads({"mine": Mine})} >= {"decqn", "ppo"}
+    assert next(row for row in TABLE if row.name == "decqn").heads(catalog.heads()) == ["utilities"]
 
 
 @pytest.mark.parametrize("parts", [("gae", Score), (GAE(None), Score), (Score, GAE), (GAE, "score")])
