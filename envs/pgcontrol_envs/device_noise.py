@@ -23,6 +23,11 @@ class DeviceNoise:
         self.state = torch.from_numpy(Noise(num_envs, seed).state).to(device)
         self._places: dict[tuple[str, int], Tensor] = {}
 
+    def reseed(self, env: int, seed: int) -> None:
+        """Give an env the key of a seed; it is used from the next episode on."""
+        key = Noise(1, seed).state[0, 0]
+        self.state[env, :2] = torch.tensor([key, 0], dtype=torch.int64)
+
     def restart(self, ids: Tensor) -> None:
         """Start an episode in the envs of the mask."""
         self.state[:, 1] += ids

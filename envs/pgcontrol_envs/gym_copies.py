@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -44,7 +45,7 @@ TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 SMALL_SEEDS = 2**31  # every engine accepts seeds below this
 
 _tried: set[str] = set()  # environments for which one copy has passed the check of a first step in this process
-_here = 0  # number of open copies in this process
+_here: Counter[str] = Counter()  # number of open copies in this process, by name with arguments
 
 
 class About(NamedTuple):
@@ -150,23 +151,21 @@ class Copies:
 
     def close(self) -> None:
         """Close the environments; errors in their close() are ignored."""
-        global _here
         while self._envs:
-            _here -= 1
+            _here[self.env_id] -= 1
             env = self._envs.pop()
             with suppress(Exception, SystemExit):  # it is no longer needed
                 env.close()
 
     def _add(self, name: GymName) -> None:
-        global _here
         try:
             self._envs.append(make(self.env_id, name))
         except BrokenEnv as error:
-            if not _here:
+            if not _here[self.env_id]:
                 raise
             once = "one process holds one copy: train with --num-envs 1, or with --env-workers equal to --num-envs"
             raise OneEngine(f"{error}; {once}") from error
-        _here += 1
+        _here[self.env_id] += 1
 
     def _spaces(self) -> None:
         first = self._envs[0]
@@ -318,11 +317,11 @@ def _newest() -> dict[tuple[str | None, str], str]:
 
 def _parameters(name: str) -> set[str]:
     """Names of the arguments of an environment's constructor and of `gymnasium.make`."""
-    entry = gymnasium.spec(name).entry_point
     try:
+        entry = gymnasium.spec(name).entry_point
         made_by = load_env_creator(entry) if isinstance(entry, str) else entry
         known = set(inspect.signature(made_by).parameters) - {"self", "args", "kwargs"}  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, gymnasium.error.Error):
         known = set()
     return known | {"max_episode_steps"}
 

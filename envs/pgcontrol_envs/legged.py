@@ -75,7 +75,8 @@ class Legged(Task):
         gains: range of the factor of each actuator's gain.
         armature: range of the factor of each joint's armature.
         frictionloss: range of the factor of each joint's dry friction.
-        push: speed that a push gives to the nominal robot, at most, m/s; 0 for none.
+        push: speed that a push of 0.1 s gives to the nominal robot along each horizontal axis, at most, m/s; 0 for
+            none. A push lasts a whole number of steps, so with steps of 0.02 s some last 0.12 s and give a fifth more.
         weights: of the reward's terms, by name; terms that are not named keep theirs.
     """
 

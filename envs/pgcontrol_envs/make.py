@@ -15,7 +15,7 @@ def make(
         env_id: a task's id ("HalfCheetah-v5"), or for a Gymnasium env with Box observations and actions "gym:ID" or
             "gym:MODULE:ID". Settings are appended: "Go1-v0?kp=25", "gym:ID?KEY=VALUE&KEY=VALUE".
         num_envs: N.
-        seed: env i uses Gymnasium's np_random(seed + i).
+        seed: env i uses Gymnasium's np_random(seed + i); a dm: task NumPy's RandomState(seed + i), as dm_control does.
         threads: threads for the physics, including the caller's; 0: one per logical CPU. Results do not depend on it.
         workers: processes that step the copies of a Gymnasium env; 0: this process. Results do not depend on it.
         warp: simulate with MuJoCo Warp, with these settings; None: with MuJoCo, on the CPU.

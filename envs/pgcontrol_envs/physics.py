@@ -220,8 +220,8 @@ class CpuPhysics:
         """
         if self._expanded:
             self._batch.model_of(i, data.model)
-        mujoco.mj_setState(self.model, data, self._batch.state[i], mujoco.mjtState.mjSTATE_INTEGRATION)
-        mujoco.mj_forward(self.model, data)
+        mujoco.mj_setState(data.model, data, self._batch.state[i], mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_forward(data.model, data)
 
     def state(self) -> dict[str, Tensor]:
         """A copy of everything that the future depends on.

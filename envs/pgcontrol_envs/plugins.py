@@ -169,8 +169,14 @@ def failed() -> dict[str, str]:
 
 
 def _absolute(source: str) -> str:
-    """The absolute path of a file; the name of a module is returned as it is."""
+    """The absolute path of a file; the name of a module is returned as it is.
+
+    Raises:
+        PluginError: it is neither.
+    """
     file = Path(os.path.expanduser(source))
+    if not file.name:
+        raise PluginError(f"plug-in {source!r}: must be the path of a .py file or the name of a module")
     if source.endswith(".py") or os.sep in source or file.with_suffix(".py").is_file():
         return str((file if file.suffix == ".py" else file.with_suffix(".py")).resolve())
     return source

@@ -50,11 +50,12 @@ class Streams:
 
     def uniform(self, low: float, high: float, size: int) -> Array:
         """[n, size] float64, uniform in [low, high)."""
-        return np.array([generator.uniform(low, high, size) for generator in self.generators])
+        drawn = [generator.uniform(low, high, size) for generator in self.generators]
+        return np.array(drawn).reshape(-1, size)  # also without any env
 
     def normal(self, size: int) -> Array:
         """[n, size] float64, standard normal."""
-        return np.array([generator.standard_normal(size) for generator in self.generators])
+        return np.array([generator.standard_normal(size) for generator in self.generators]).reshape(-1, size)
 
     def until(self, accept: Callable[[Array], Array], draw: Callable[[Self], Array]) -> Array:
         """Rejection sampling: draw [n, ...] from these streams, and draw the rows again that `accept` rejects."""

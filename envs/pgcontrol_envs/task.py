@@ -116,7 +116,7 @@ class Task(ABC):
     exclude_current_positions_from_observation: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("xml_file", "frame_skip")
     least: ClassVar[Mapping[str, float]] = {"reset_noise_scale": 0.0}
-    most: ClassVar[Mapping[str, float]] = {}
+    most: ClassVar[Mapping[str, float]] = {"frame_skip": 10_000}
     reset_noise: ClassVar[float] = 0.0
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()

@@ -63,6 +63,8 @@ class Simulations:
             raise UnknownEnv(f"unknown task {task!r}: {hint(task, tasks)}")
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+        if threads < 0:
+            raise ValueError(f"threads: expected 0 (one per logical CPU) or more, got {threads}")
         self.view = View(**{name: value for name, value in arguments.items() if name in names})
         settings = {name: value for name, value in arguments.items() if name not in names}
         chosen = configured(tasks[task], settings, names)
@@ -100,7 +102,8 @@ class Simulations:
         actions = np.asarray(actions)
         # Gymnasium computes control costs in the precision of the actions
         controls = actions if actions.dtype in (np.float32, np.float64) else actions.astype(np.float64)
-        return self.envs.step(torch.from_numpy(controls), None if active is None else torch.from_numpy(active))
+        controls = torch.from_numpy(np.ascontiguousarray(controls))
+        return self.envs.step(controls, None if active is None else torch.from_numpy(active))
 
     def close(self) -> None:
         """Release the envs and the renderer."""
@@ -268,8 +271,14 @@ class GymEnv(gymnasium.Env[Array, Array]):
         return self._sims.envs.task.frame_skip
 
     def set_state(self, qpos: Array, qvel: Array) -> None:
-        """Set the positions qpos [nq] and velocities qvel [nv]."""
+        """Set the positions qpos [nq] and velocities qvel [nv]. What the task remembers of the episode stays.
+
+        Raises ValueError for other shapes.
+        """
         physics = self._sims.envs.physics
+        for name, given, own in (("qpos", qpos, physics.qpos[0]), ("qvel", qvel, physics.qvel[0])):
+            if np.shape(given) != own.shape:
+                raise ValueError(f"{name}: expected shape {own.shape}, got {np.shape(given)}")
         physics.qpos[0], physics.qvel[0] = qpos, qvel
         physics.forward()
 

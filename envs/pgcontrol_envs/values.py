@@ -100,7 +100,10 @@ def taken(task: type[Task], name: str, value: Any) -> Any:
         bool: isinstance(value, bool | np.bool_),
         int: number(value, int | np.integer),
         float: number(value),
-        tuple: np.shape(value) == (2,) and all(map(number, value)) and value[0] <= value[1],
+        tuple: isinstance(value, tuple | list | np.ndarray)
+        and len(value) == 2
+        and all(map(number, value))
+        and value[0] <= value[1],
         dict: isinstance(value, dict) and all(map(number, value.values())),
         str: False,
     }

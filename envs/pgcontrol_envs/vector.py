@@ -249,7 +249,7 @@ class TaskVecEnv:
         step = Step(tensor(obs), tensor(reward), tensor(terminated), tensor(truncated), _LazyTensors(terms))
         if unstable is not None:
             step = step._replace(unstable=tensor(unstable))
-        return step if active is None else _masked(step, active)
+        return step if active is None else masked(step, active)
 
     def _observe(self) -> np.ndarray:
         """Observations [N, O + P], not a view. Raises BrokenEnv if the size has changed."""
@@ -310,7 +310,7 @@ class _LazyTensors(UserDict[str, Any]):
         return torch.from_numpy(self.data[name])
 
 
-def _masked(step: Step, active: Tensor) -> Step:
+def masked(step: Step, active: Tensor) -> Step:
     """The step with reward, terms and flags cleared for the inactive envs."""
     still = ~active
     reward = step.reward.masked_fill(still, 0)  # filled, not multiplied: a NaN times 0 is NaN

@@ -120,6 +120,10 @@ class WarpPhysics:
         self._noisy = True
         return self._noise
 
+    def reseed(self, env: int, seed: int) -> None:
+        """Restart the noise of an env from a seed."""
+        self._noise.reseed(env, seed)
+
     def array(self, constant: np.ndarray) -> Tensor:
         """A constant as a tensor on the device; numbers become float32."""
         tensor = torch.as_tensor(np.array(constant), device=self.device)  # a copy: it may be read-only

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgcontrol_envs.arrays import join
 from pgcontrol_envs.task import Task, TaskError
-from pgcontrol_envs.vector import Ids, Seed, Step, TaskVecEnv, as_ids, require_state_of
+from pgcontrol_envs.vector import Ids, Seed, Step, TaskVecEnv, as_ids, as_seeds, masked, require_state_of
 from pgcontrol_envs.warp_physics import DEFAULT, Warp, WarpPhysics
 
 
@@ -84,6 +84,9 @@ class WarpVecEnv:
         self._twin.reset(chosen, seed)
         if seed is not None:
             self._pool = {}
+        for i, one in enumerate(as_seeds(seed, self.num_envs)):
+            if one is not None and i in chosen:
+                self.physics.reseed(i, one)
         mask = torch.zeros(self.num_envs, dtype=torch.bool)
         mask[chosen] = True
         mask = mask.to(self.device)
@@ -159,12 +162,7 @@ class WarpVecEnv:
         obs, truncated, terminated = self._observe(), self._elapsed >= self._limit, self._terminated()
         reward, terms = task.reward(action, before, terminated)
         step = Step(obs, reward.double(), terminated, truncated, terms, unstable)
-        if active is None:
-            return step
-        still = ~active
-        terms = {name: term.masked_fill(still, 0) for name, term in terms.items()}
-        reward = step.reward.masked_fill(still, 0)
-        return Step(obs, reward, terminated & active, truncated & active, terms, unstable)
+        return step if active is None else masked(step, active)
 
     def _terminated(self) -> Tensor:
         ended = self.task.terminated()

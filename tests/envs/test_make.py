@@ -23,6 +23,7 @@ import torch
         ("gym:tests.envs.worlds:Pictur-v0?x=1", r"did you mean gym:tests.envs.worlds:Picture-v0\?x=1\?"),
         ("gym:no_such_package:Thing-v0", "unknown env 'gym:no_such_package:Thing-v0': No module named"),
         ("gym:a:b:c", "unknown env"),
+        ("gym:.:Thing-v0", "plug-in '.': must be the path of a .py file or the name of a module"),
         ("gym:", "unknown env"),
         ("", "expected one of Ant-v5"),
     ],
@@ -38,6 +39,14 @@ def test_unknown_envs(env_id, says):
     [
         ("HalfCheetah-v5", 0, 0, "num_envs: expected at least 1, got 0"),
         ("HalfCheetah-v5", 1, -1, "threads: expected 0"),
+        (
+            "Hopper-v5?frame_skip=99999999999",
+            1,
+            0,
+            "expected a whole number from 1 to 10000, got 99999999999",
+        ),
+        ("Go1-v0?speeds=[[1],2]", 1, 0, "speeds: expected two numbers in ascending order from -1000 to 1000, got"),
+        ("gym:Hopper?foo=1", 1, 0, "foo"),
         ("gym:CartPole-v1", 1, 0, r"gym:CartPole-v1: expected a Box as action space, got Discrete\(2\)"),
         ("gym:FrozenLake-v1", 1, 0, "gym:FrozenLake-v1: expected a Box as observation space"),
         ("gym:tests.envs.worlds:Unbounded-v0", 1, 0, "expected bounded actions"),
@@ -47,6 +56,18 @@ def test_impossible_envs(env_id, num_envs, threads, says):
     with pytest.raises(ValueError, match=says) as error:
         pgcontrol_envs.make(env_id, num_envs, threads=threads)
     assert "\n" not in str(error.value)
+
+
+def test_another_open_environment_does_not_change_an_error():
+    kept = pgcontrol_envs.make("gym:Pendulum-v1", 1)
+    with pytest.raises(ValueError, match="gg") as error:
+        pgcontrol_envs.make("gym:Pendulum-v1?gg=3", 1)
+    assert not isinstance(error.value, pgcontrol_envs.OneEngine)
+    kept.close()
+
+
+def test_no_environment_is_reset():
+    assert pgcontrol_envs.make("Hopper-v5", 2).reset(torch.zeros(2, dtype=torch.bool)).shape == (0, 11)
 
 
 @pytest.mark.parametrize("name", ["Pendulum-v1", "Pusher-v5", "tests.envs.worlds:Picture-v0"])

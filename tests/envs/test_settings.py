@@ -90,7 +90,7 @@ def test_every_setting_is_explained(name):
             r"speeds: expected two numbers in ascending order from -1000 to 1000, got \[-inf, 1\]",
         ),
         ("Go1-v0?load=-9,0", "load: expected more than takes away all of the trunk's mass"),
-        ("Go1-v0?frame_skip=2.5", "frame_skip: expected a whole number, at least 1, got 2.5"),
+        ("Go1-v0?frame_skip=2.5", "frame_skip: expected a whole number from 1 to 10000, got 2.5"),
         ("Go1-v0?xml_file=x.xml", "unknown argument 'xml_file'"),
         ("Hopper-v5?terminate_when_unhealthy=1", "terminate_when_unhealthy: expected True or False, got 1"),
         ("Hopper-v5?xml_file=none.xml", "model 'none.xml': no such file"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pgcontrol_envs.device_noise import DeviceNoise
+from pgcontrol_envs.random_streams import Noise
 from pgcontrol_envs.tasks import built_in
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,6 +46,16 @@ class Shapes:
 
     def expand(self, field: str) -> Tensor:
         return torch.zeros(N, *np.shape(attrgetter(field)(self.model)), device=META)
+
+
+def test_a_seed_restarts_the_noise_of_a_device_as_that_of_the_cpu():
+    device, cpu = DeviceNoise(2, 0, torch.device("cpu")), Noise(2, 0)
+    for _ in range(3):
+        device.restart(torch.ones(2, dtype=torch.bool))
+        cpu.restart(slice(None))
+    device.reseed(1, 12)
+    cpu.reseed(1, 12)
+    assert np.array_equal(device.state.numpy(), cpu.state)
 
 
 @pytest.mark.parametrize("name", built_in())

@@ -17,7 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
-from pgcontrol_envs.to_gymnasium import gymnasium_id
+from pgcontrol_envs.to_gymnasium import GymEnv, GymVectorEnv, gymnasium_id
 
 
 def make_vec(**arguments: Any) -> Any:
@@ -166,6 +166,35 @@ def test_what_mujoco_users_look_for():
     assert next(states) == next(states)
 
 
+def test_actions_may_lie_in_memory_in_any_order():
+    ours = GymVectorEnv("Hopper-v5", 2)
+    ours.reset(seed=1)
+    actions = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    obs = ours.step(actions[:, ::-1])[0]
+    ours.reset(seed=1)
+    np.testing.assert_array_equal(ours.step(actions[:, ::-1].copy())[0], obs)
+
+
+def test_a_state_of_another_shape_is_refused():
+    env = GymEnv("Hopper-v5")
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"qpos: expected shape \(6,\), got \(1,\)"):
+        env.set_state(np.zeros(1), np.zeros(6))
+
+
+def test_the_reward_of_a_suite_task_is_not_its_term():
+    envs = GymVectorEnv("dm:cartpole-balance", 1)
+    envs.reset(seed=0)
+    _, reward, *_, infos = envs.step(np.zeros((1, 1)))
+    reward *= 0
+    assert infos["reward_task"][0] > 0
+
+
+def test_threads_below_zero_are_refused():
+    with pytest.raises(ValueError, match="threads: expected 0"):
+        GymVectorEnv("Hopper-v5", 1, threads=-1)
+
+
 def test_standard_wrappers():
     env = RecordEpisodeStatistics(NormalizeObservation(gymnasium.make_vec("pgcontrol/Reacher-v5", num_envs=2)))
     env.reset(seed=0)
@@ -232,7 +261,7 @@ def test_a_single_env(v5):
         (lambda _: make_vec(healthy_reward=math.nan), "healthy_reward: expected a number"),
         (lambda _: make_vec(reset_noise_scale=-1.0), "reset_noise_scale: expected a number, at least 0"),
         (lambda _: make_vec(terminate_when_unhealthy=1), "terminate_when_unhealthy: expected True or False, got 1"),
-        (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number, at least 1, got 0"),
+        (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number from 1 to 10000, got 0"),
         (lambda _: make_vec(xml_file="no_such.xml"), "'no_such.xml': no such file"),
         (lambda _: make_vec(xml_file=3), "xml_file: expected the path of a file, got 3"),
         (lambda _: make_vec(num_envs=0), "num_envs: expected at least 1, got 0"),

@@ -70,7 +70,7 @@ class SuiteTask(Task):
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """The score as a single term: it is a product, so it cannot be split."""
         score = self.score()
-        return score, {"reward_task": score}
+        return score, {"reward_task": 1.0 * score}  # a copy, also on a device
 
 
 def random_joints(model: mujoco.MjModel, physics: Physics, ids: Array, rng: Streams) -> None:

@@ -36,7 +36,7 @@ def catalog() -> dict[str, type[Task]]:
     found = dict(built_in())
     for plugin in plugins.loaded().values():
         for task in plugin.members(Task):
-            if not hasattr(task, "id"):
+            if "id" not in vars(task):
                 continue  # a base class of the user's tasks
             if found.setdefault(task.id, task) is not task:
                 other = found[task.id]
@@ -51,10 +51,15 @@ def find(env_id: str) -> type[Task]:
         UnknownEnv: there is no such task.
         TaskError: the task has no such setting, or the value is invalid.
     """
-    name, args = names.split(env_id)
+    name, _ = names.split(env_id)
     if name not in (tasks := catalog()):
         raise UnknownEnv(f"unknown env {env_id!r}: {hint(name, {*tasks, 'gym:ID'})}")
-    task = configured(tasks[name], args)
-    if args:
+    return _configured(tasks[name], env_id)
+
+
+@functools.lru_cache(maxsize=256)  # a new class is checked, which takes a fifth of a second for a robot
+def _configured(task: type[Task], env_id: str) -> type[Task]:
+    if args := names.split(env_id)[1]:
+        task = configured(task, args)
         task.id = env_id  # this class was created for these settings
     return task

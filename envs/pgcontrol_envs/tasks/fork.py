@@ -20,7 +20,7 @@ class Fork(Puck):
     Measure: success rate, entropy over the two routes, and the probability of `blocked` actions at the line.
 
     Attributes:
-        line: x where the demonstrator turns, m: in the middle of the fourth step.
+        line: x where the demonstrator turns, m: in the middle of the third step.
     """
 
     id = "Fork-v0"
