@@ -96,24 +96,24 @@ def taken(task: type[Task], name: str, value: Any) -> Any:
     def number(one: Any, of: Any = int | float | np.integer | np.floating) -> bool:
         return isinstance(one, of) and not isinstance(one, bool) and bool(least <= one <= most)  # False for NaN
 
+    def span(ends: Any) -> bool:
+        two = isinstance(ends, tuple | list | np.ndarray) and len(ends) == 2 and all(map(number, ends))
+        return two and bool(ends[0] <= ends[1])
+
     fits = {
         bool: isinstance(value, bool | np.bool_),
         int: number(value, int | np.integer),
         float: number(value),
-        tuple: isinstance(value, tuple | list | np.ndarray)
-        and len(value) == 2
-        and all(map(number, value))
-        and value[0] <= value[1],
+        tuple: span(value),
         dict: isinstance(value, dict) and all(map(number, value.values())),
         str: False,
     }
     if kind not in fits:
         raise TaskError(f"{task.id}: {name}: a {kind.__name__} cannot be a setting; use {', '.join(WANTED.values())}")
     if not fits[kind]:
-        span = (
-            f" from {least:g} to {most:g}" if most < math.inf else f", at least {least:g}" if least > -math.inf else ""
-        )
-        raise TaskError(f"{task.id}: {name}: expected {WANTED[kind]}{span}, got {value!r}")
+        lower = f", at least {least:g}" if least > -math.inf else ""
+        limits = f" from {least:g} to {most:g}" if most < math.inf else lower
+        raise TaskError(f"{task.id}: {name}: expected {WANTED[kind]}{limits}, got {value!r}")
     if isinstance(value, dict):
         return _merged(f"{task.id}: {name}", getattr(task, name), value)
     # do not convert floats: a NumPy float would change the precision of control costs, as it would in Gymnasium

@@ -140,17 +140,6 @@ def test_each_simulation_has_the_model_that_was_written():
         assert np.array_equal(seen.model.body_mass, mass[i])
 
 
-def test_a_picture_has_the_simulations_own_places():
-    """As the targets of dm_control's reacher and fish, which a reset moves in the model."""
-    physics = CpuPhysics(load_model("hopper.xml"), 2, 1, ("xpos",))
-    physics.expand("body_pos")[1, -1] += 0.1
-    physics.forward()
-    seen = mujoco.MjData(load_model("hopper.xml"))
-    for i in (1, 0):
-        physics.mirror(i, seen)
-        assert np.array_equal(seen.xpos, physics.bind("xpos")[i])
-
-
 def test_a_field_of_assets_is_refused():
     with pytest.raises(ValueError, match="cannot give each simulation its own 'mesh_vert'"):
         CpuPhysics(load_model("hopper.xml"), 2).expand("mesh_vert")

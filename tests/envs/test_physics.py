@@ -179,3 +179,14 @@ def test_a_missing_model_says_where_it_was_looked_for(tmp_path):
         load_model("./robots/scene.xml", tmp_path)
     assert str(error.value).startswith(f"model './robots/scene.xml': no such file in {tmp_path}, {ASSETS}, ")
     assert "gymnasium" in str(error.value)
+
+
+def test_a_picture_has_the_simulations_own_places():
+    """As the targets of dm_control's reacher and fish, which a reset moves in the model."""
+    physics = CpuPhysics(load_model("hopper.xml"), 2, 1, ("xpos",))
+    physics.expand("body_pos")[1, -1] += 0.1
+    physics.forward()
+    seen = mujoco.MjData(load_model("hopper.xml"))
+    for i in (1, 0):
+        physics.mirror(i, seen)
+        assert np.array_equal(seen.xpos, physics.bind("xpos")[i])
