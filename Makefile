@@ -1,5 +1,5 @@
 # make demo: install, train three heads on two tasks, write their report with videos.
-# make test: lint, types and tests, as in the CI (8 minutes). With -j 2, types are checked while the tests run.
+# make test: lint, types and tests, as in the CI (10 minutes). With -j 2, types are checked while the tests run.
 # make test-all: also the slow tests, and those of `suite` and `clusters` (half an hour).
 # make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
