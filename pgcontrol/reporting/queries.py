@@ -136,20 +136,25 @@ class Queries:
 
     def of(self, env: str, arm: str | None) -> list[Row]:
         """The rows of a task and an arm, sorted by seed."""
-        return self._groups[1].get((env, arm), [])
+        return self._of.get((env, arm), [])
 
     def on(self, env: str) -> list[Row]:
         """The rows of a task, in the order of the YAML."""
-        return self._groups[0].get(env, [])
+        return self._on.get(env, [])
 
     @functools.cached_property
-    def _groups(self) -> tuple[dict[str, list[Row]], dict[tuple[str, str | None], list[Row]]]:
-        on, of = defaultdict[str, list[Row]](list), defaultdict[tuple[str, str | None], list[Row]](list)
-        for row in self.rows.values():
-            on[row.env].append(row)
+    def _of(self) -> dict[tuple[str, str | None], list[Row]]:
+        found = defaultdict[tuple[str, str | None], list[Row]](list)
         for key, row in sorted(self.rows.items()):
-            of[key[:2]].append(row)
-        return dict(on), dict(of)
+            found[key[:2]].append(row)
+        return found
+
+    @functools.cached_property
+    def _on(self) -> dict[str, list[Row]]:
+        found = defaultdict[str, list[Row]](list)
+        for row in self.rows.values():
+            found[row.env].append(row)
+        return found
 
     def scores(self, env: str, arm: str | None) -> list[float]:
         """The scores of these runs, one per seed."""
