@@ -7,7 +7,7 @@ The words around the numbers are in heads_paper.md.jinja. A sweep without rows i
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +16,14 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from pgcontrol.machine.templates import template  # noqa: E402
-from pgcontrol.measures import families  # noqa: E402
+from pgcontrol.measures import error_rates, families  # noqa: E402
 from pgcontrol.measures.statistics import SHARE  # noqa: E402
 from pgcontrol.reporting import problems, searched, settled  # noqa: E402
 from pgcontrol.reporting.narrative import Paragraph, listed  # noqa: E402
 from pgcontrol.reporting.queries import Queries, percent  # noqa: E402
 from pgcontrol.reporting.standings import noise  # noqa: E402
 from pgcontrol.sweep import results  # noqa: E402
+from pgcontrol.sweep.family import TOGETHER  # noqa: E402
 from pgcontrol.sweep.row import Row  # noqa: E402
 from pgcontrol.sweep.sweep import read_sweep  # noqa: E402
 from pgcontrol.sweep.trials import best  # noqa: E402
@@ -81,6 +82,16 @@ class Part:
         return settled.answer(self.queries)
 
     @property
+    def rivals(self) -> str:
+        """What arms are compared with."""
+        return settled.rivals(self.queries)
+
+    @property
+    def together(self) -> bool:
+        """Whether arms are also compared on all tasks together."""
+        return any(found.env == TOGETHER for found in settled.contrasts(self.queries))
+
+    @property
     def matrix(self) -> list[tuple[str, ...]]:
         return settled.matrix(self.queries)
 
@@ -132,8 +143,13 @@ def choices(parts: Sequence[Part]) -> tuple[int, int]:
 
 def seeds(parts: Sequence[Part]) -> str:
     """The smallest and the largest number of seeds of an arm on a task."""
-    sizes = {len(part.queries.of(env, arm)) for part in parts for env, arm in {row.key[:2] for row in part.rows}}
-    return str(*sizes) if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
+    return span({len(part.queries.of(env, arm)) for part in parts for env, arm in {row.key[:2] for row in part.rows}})
+
+
+def span(sizes: Collection[int]) -> str:
+    """Whole numbers as text: the smallest and the largest."""
+    low, high = min(sizes, default=0), max(sizes, default=0)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def text(parts: Sequence[Part], absent: Sequence[str] = ()) -> str:
@@ -161,6 +177,9 @@ def text(parts: Sequence[Part], absent: Sequence[str] = ()) -> str:
         noisy=noisy(done),
         choices=choices(done),
         seeds=seeds(done) if done else "",
+        budgets=span({row.budget for row in rows}),
+        searched=sum(trial.steps for part in done for trial in part.queries.trials) / 1e6,
+        measured=any(rate.said or rate.true for words in error_rates.measured().values() for rate in words.values()),
         signs=settled.SIGNS,
         share=percent(SHARE),
     )

@@ -3,8 +3,8 @@
     python experiments/levers.py
 
 Writes NAME.kept.md from the committed rows of each. A lever pays on a task if its IQM is at least 5 % above the
-baseline's, and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is
-at most 0.05. A lever with two seeds is not judged: it gets six more, or is not kept.
+baseline's, and hurts if an exact one-sided test finds it worse (p ≤ 0.05). It is kept if it pays on two tasks, hurts on
+none, and p over all tasks is at most 0.05. A lever with two seeds is not judged: it gets six more, or is not kept.
 """
 
 import sys
@@ -37,6 +37,7 @@ class Lever(NamedTuple):
 
     Attributes:
         effects: task -> difference of the IQMs, as a share of the baseline's.
+        worse: task -> one-sided p-value of "not worse", not corrected.
         p: twice the one-sided p-value of "not better" over all tasks together, not corrected.
         time: its seconds per step as a multiple of the baseline's, median over tasks.
         seeds: the least number of its runs on a task.
@@ -45,6 +46,7 @@ class Lever(NamedTuple):
 
     name: str
     effects: dict[str, float]
+    worse: dict[str, float]
     p: float
     time: float
     seeds: int
@@ -58,7 +60,7 @@ class Lever(NamedTuple):
     @property
     def hurts(self) -> list[str]:
         """The tasks on which it hurts."""
-        return [task for task, share in self.effects.items() if share <= -SHARE]
+        return [task for task, p in self.worse.items() if p <= LEVEL]
 
     @property
     def mean(self) -> float:
@@ -89,9 +91,10 @@ def judged(arm: str, pairs: Mapping[str, Pair], time: float) -> Lever:
     """A lever from its scores and the baseline's, by task."""
     single = compare([[pair] for pair in pairs.values()], 0.1, paired=False)
     effects = {env: found.effect.estimate for env, found in zip(pairs, single, strict=True) if found}
+    worse = {env: Shares.of([pair], paired=False).less(0) for env, pair in pairs.items()}
     ours, theirs = (min(map(len, scores)) for scores in zip(*pairs.values(), strict=True))
     p = min(1.0, 2 * Shares.of([*pairs.values()], paired=False).more(0))
-    return Lever(arm, effects, p, time, ours, theirs)
+    return Lever(arm, effects, worse, p, time, ours, theirs)
 
 
 def table(levers: list[Lever], tasks: list[str]) -> str:

@@ -37,14 +37,30 @@ def test_a_gain_that_may_be_chance_is_not_enough():
     assert found.word == "no"
 
 
+def test_a_small_loss_that_is_certain_hurts():
+    pays = ([x * 1.2 for x in DEFAULT], DEFAULT)
+    found = judged("lever", {"a": pays, "b": pays, "c": ([x * 0.96 for x in DEFAULT], DEFAULT)}, 1.0)
+    assert found.pays == ["a", "b"]
+    assert found.hurts == ["c"]
+    assert found.word == "no"
+
+
 def test_a_lever_that_loses_most_pairs_is_not_kept():
     half = [60.0, 70, 80, 90, 100, 130, 140, 150]  # the IQM rises by 7 %, but most runs lose
     pays = ([59.0, 69, 79, 104, 116, 129, 139, 149], half)
-    loses = ([99 - 0.01 * i for i in range(8)], [100.0 + i for i in range(8)])
-    found = judged("lever", {"a": loses, "b": loses, "c": pays, "d": pays}, 1.0)
+    found = judged("lever", {"a": pays, "b": pays}, 1.0)
     assert len(found.pays) == 2
     assert not found.hurts
     assert found.word == "no"
+
+
+def test_a_loss_that_may_be_chance_does_not_hurt():
+    noisy = ([40.0, 55, 70, 85, 95, 110, 125, 140], [50.0, 65, 80, 95, 105, 120, 135, 150])
+    pays = ([x * 1.2 for x in DEFAULT], DEFAULT)
+    found = judged("lever", {"a": pays, "b": pays, "c": noisy}, 1.0)
+    assert found.effects["c"] < -0.05
+    assert not found.hurts
+    assert found.word == "**yes**"
 
 
 def test_without_all_runs_of_the_baseline_nothing_is_judged():

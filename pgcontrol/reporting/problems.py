@@ -9,7 +9,7 @@ import numpy as np
 from pgcontrol.charts.effects import signed
 from pgcontrol.measures.families import Shares
 from pgcontrol.measures.statistics import Pair, iqm
-from pgcontrol.measures.verdicts import COLLAPSED, FEWER_ROUTES, HEALTHY, NOT_JUDGED, SHARP, STUCK, SUSPECTED
+from pgcontrol.measures.verdicts import COLLAPSED, FEWER_ROUTES, HEALTHY, NOT_JUDGED, SHARP, STUCK, SUSPECTED, WEAK_MODE
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.sweep.row import Row
@@ -33,12 +33,18 @@ MEANING = (
 
 def of(queries: Queries, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Verdict -> the runs that have it, without the verdicts `OMITTED`."""
-    found = [(word, row) for row in rows for word in (row.verdict or HEALTHY).split(", ") if word not in OMITTED]
+    found = [(word, row) for row in rows for word in (row.verdict or HEALTHY).split(", ") if word not in _omitted(row)]
+    found += [(WEAK_MODE, row) for row in rows if queries.weak_mode(row)]
     found += [(STUCK, row) for row in rows if STUCK not in (row.verdict or "") and queries.stuck(row)]
     found += [(SUSPECTED, row) for row in rows if not _settled(row) and queries.lost_early(row)]
     found += [(DIVERGED, row) for row in rows if row.diverged]
     found += [(NARROW, row) for row in rows if row.verdict in (None, NOT_JUDGED) and queries.sharp(row)]
     return {word: [row for what, row in found if what == word] for word in dict.fromkeys(word for word, _ in found)}
+
+
+def _omitted(row: Row) -> tuple[str, ...]:
+    # a verdict on the mode is of few episodes; the scores of the final policy are of many
+    return OMITTED if row.sampled is None else (*OMITTED, WEAK_MODE)
 
 
 def _settled(row: Row) -> bool:

@@ -157,8 +157,8 @@ class Queries:
         return found
 
     def scores(self, env: str, arm: str | None) -> list[float]:
-        """The scores of these runs, one per seed."""
-        return [row.score for row in self.of(env, arm)]
+        """The scores with which these runs are compared, one per seed; see `compared`."""
+        return [self.compared(row) for row in self.of(env, arm)]
 
     def rate(self, env: str, arm: str) -> float:
         """Environment steps per second, median over runs."""
@@ -238,6 +238,14 @@ class Queries:
             return False
         return standstill(steps(row)[known], curve[known], reach.value, Limits()) is not None
 
+    def weak_mode(self, row: Row) -> bool:
+        """Whether the samples of a final policy score far more than its mode, by `Limits.ahead`; False if unknown."""
+        if row.evaluated is None or row.sampled is None:
+            return False
+        curve = _values(row.curves.get(RETURN))
+        returns = np.array([row.evaluated, row.sampled, *curve[np.isfinite(curve)]])
+        return row.sampled - row.evaluated > Limits().ahead * float(np.ptp(returns))
+
     def goal(self, env: str) -> Goal | None:
         """The threshold of a task: the YAML's, or `SHARE` of the way to the last training return of the yardstick.
 
@@ -311,12 +319,17 @@ class Queries:
         return lost_early(kept, (steps(row)[known], values[known]), Limits(), reach) is not None
 
     def compared(self, row: Row) -> float:
-        """The score with which a run is compared; a run that diverged has no policy and counts as the task's worst."""
-        return min(other.score for other in self.on(row.env)) if row.diverged else row.score
+        """The score with which a run is compared.
+
+        A run that diverged has no policy: it counts as an untrained one, or as the task's worst run if that is worse.
+        """
+        if not row.diverged:
+            return row.score
+        return min(self.first(row.env), *(other.score for other in self.on(row.env)))
 
     def median(self, env: str, arm: str) -> Row:
         """The run with the median score, which the report shows."""
-        rows = sorted(self.of(env, arm), key=lambda row: row.score)
+        rows = sorted(self.of(env, arm), key=self.compared)
         return rows[(len(rows) - 1) // 2]
 
     def _yardstick(self, env: str, ends: Mapping[str, float]) -> tuple[str | None, float]:

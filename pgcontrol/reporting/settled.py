@@ -1,5 +1,6 @@
 """What the family of comparisons settles: the answer in words, the picture, and the table."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,19 +21,22 @@ LOOKS = {BETTER: Look("c2", "up"), WORSE: Look("c1", "down"), EQUAL: Look("c0", 
 MANY = 1000  # of more seeds, the number is not written
 SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same shapes in text
 # columns of the table: the difference with its joint interval, corrected p-values for a difference and for one that is
-# smaller than the margin, seeds of the arm and of the baseline, and how many seeds would tell the margin apart
+# smaller than the margin, seeds of both arms, and how many seeds would tell the margin apart
 COLUMNS = ("task", "arm", "difference", "p (different)", "p (equal)", "seeds", "seeds needed", "result")
 
 TOGETHER_MEANS = (
-    "the same test, over the sum of the pairs that an arm wins on each task; the difference is the median of all pairs"
+    "the same tests, over the sum of the pairs that an arm wins on each task; the difference is the median of all "
+    "pairs, so an arm can be equal to another on all tasks together and not on one of them"
 )
 
 
 class Contrast(NamedTuple):
-    """A comparison of the family that has runs."""
+    """A comparison of the family that has runs: of an arm with the baseline, or with the arm that the family names."""
 
     env: str
     arm: str
+    rival: str
+    label: str
     compared: Compared
 
     @property
@@ -41,7 +45,7 @@ class Contrast(NamedTuple):
 
     @property
     def seeds(self) -> tuple[int, int]:
-        """The number of runs of the arm and of the baseline, on the task with the fewest."""
+        """The number of runs of both arms, on the task with the fewest."""
         ours, theirs = (min(map(len, scores)) for scores in zip(*self.compared.tasks, strict=True))
         return ours, theirs
 
@@ -61,8 +65,21 @@ def contrasts(queries: Queries) -> list[Contrast]:
     found = list[Contrast]()
     for asked in _families(queries):
         compared = families.compare([_scores(pairs, *where) for where in asked], family.margin, family.paired)
-        found += [Contrast(*where, one) for where, one in zip(asked, compared, strict=True) if one]
+        found += [_contrast(queries, *where, one) for where, one in zip(asked, compared, strict=True) if one]
     return found
+
+
+def _contrast(queries: Queries, env: str, arm: str, compared: Compared) -> Contrast:
+    rival = str(queries.sweep.rival(arm))
+    return Contrast(env, arm, rival, arm if rival == queries.sweep.baseline else f"{arm} − {rival}", compared)
+
+
+def rivals(queries: Queries) -> str:
+    """What arms are compared with, as text."""
+    found = dict.fromkeys(f.rival for f in contrasts(queries))
+    others = "the arm after the minus sign"
+    base = [str(queries.sweep.baseline)] if queries.sweep.baseline in found else []
+    return " or ".join(base + [others] * (len(found) > len(base)))
 
 
 def _families(queries: Queries) -> list[list[tuple[str, str]]]:
@@ -86,9 +103,9 @@ def _scores(pairs: dict[tuple[str, str], Pair | None], env: str, arm: str) -> li
 
 
 def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
-    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order."""
+    """The scores of an arm and of its rival; if they are paired, those of common seeds in the same order."""
     ours, theirs = (
-        {row.seed: queries.compared(row) for row in queries.of(env, a)} for a in (arm, queries.sweep.baseline)
+        {row.seed: queries.compared(row) for row in queries.of(env, a)} for a in (arm, queries.sweep.rival(arm))
     )
     if queries.sweep.family.paired:
         seeds = sorted(ours.keys() & theirs.keys())
@@ -101,24 +118,21 @@ def answer(queries: Queries) -> Paragraph:
     found, of = contrasts(queries), len(queries.sweep.comparisons())
     if not found:
         return Paragraph("", "")
-    base, parts = queries.sweep.baseline, list[str]()
-    for word, side in (
-        (BETTER, f"than {base}"),
-        (WORSE, f"than {base}"),
-        (EQUAL, f"to {base} within {_margin(queries)}"),
-    ):
+    parts = list[str]()
+    for word, rival in itertools.product((BETTER, WORSE, EQUAL), dict.fromkeys(f.rival for f in found)):
         where: dict[tuple[str, ...], list[str]] = {}
-        for arm in dict.fromkeys(f.arm for f in found):
+        for arm in dict.fromkeys(f.arm for f in found if f.rival == rival):
             if envs := tuple(f.env for f in found if (f.arm, f.word) == (arm, word)):
                 where.setdefault(envs, []).append(arm)
         if where:
             arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
+            side = f"to {rival} within {_margin(queries)}" if word == EQUAL else f"than {rival}"
             parts.append(f"{word.capitalize()} {side}: {arms}.")
     left = sum(f.word == OPEN for f in found)
     if queries.missing:
         parts.insert(0, "Some runs are missing.")
     if not any(f.word != OPEN for f in found):
-        parts.append(f"Compared with {base}, nothing is settled ({count(of, 'comparison')}).")
+        parts.append(f"Compared with {rivals(queries)}, nothing is settled ({count(of, 'comparison')}).")
     elif left:
         parts.append(f"{OPEN.capitalize()}: {left} of {count(of, 'comparison')}.")
     return Paragraph(" ".join(parts), " ".join(_needs(queries)))
@@ -137,7 +151,7 @@ def _needs(queries: Queries) -> Iterator[str]:
             needed[f.env] = max(needed.get(f.env, 0), seeds)
     if needed:
         each = listed([f"{_many(seeds)} on {env}" for env, seeds in needed.items()])
-        goal = f"To tell a difference of {_margin(queries)} apart with probability {POWER}"
+        goal = f"To find a difference of {_margin(queries)} with probability {POWER}"
         yield f"{goal}, every arm needs this many seeds, if they spread like these: {each}."
 
 
@@ -156,7 +170,7 @@ def _too_few(queries: Queries, family: list[Contrast], several: bool) -> Iterato
         least = families.least_seeds(family[0].compared.of, queries.sweep.family.paired, tasks)
         yield (
             f"With {count(seeds, 'seed')} no difference{where} can be settled: even if every run of an arm beats every "
-            f"run of the baseline, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds "
+            f"run of the other, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds "
             "per arm."
         )
 
@@ -182,11 +196,15 @@ def definitions(queries: Queries) -> dict[str, str]:
     level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {_counted(queries)}"
     together = any(env == TOGETHER for env, _ in queries.sweep.comparisons())
     crashed = any(row.diverged for row in queries.rows.values())
-    diverged = "; runs that diverged count as the worst on their task" if crashed else ""
+    diverged = (
+        "; runs that diverged count as an untrained policy, or as the worst run if that is worse" if crashed else ""
+    )
     return {
-        f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}{diverged}",
-        EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the baseline's score, "
-        f"{level}, and on each task the interquartile means differ by less; there may be a smaller difference",
+        f"{BETTER}, {WORSE}": f"an exact test ({test}) finds that the runs of one arm win more pairs, {level}"
+        f"{diverged}; a few failed runs do not change the word, but the worst run and the lower quartile show them",
+        EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the other arm's score, "
+        f"{level}, and on each task the interquartile means differ by less; it is also said where a smaller difference "
+        "is significant",
         OPEN: "neither; this is no sign that the arms are equal",
         "significant, in what follows": "said of each comparison by itself, without a correction",
     } | ({TOGETHER: TOGETHER_MEANS} if together else {})
@@ -196,12 +214,13 @@ def figure(queries: Queries) -> Figure | None:
     """Arms and tasks: each difference from the baseline with its interval, and whether it is settled."""
     if not (found := contrasts(queries)):
         return None
-    envs, arms = {f.env for f in found}, {f.arm for f in found}
+    envs, arms = {f.env for f in found}, {f.label for f in found}
     drawn = []
     for f in found:
-        place = (f.env, f.arm) if len(envs) > len(arms) else (f.arm, f.env)
-        drawn.append(Effect(place, *f.compared.effect, f.word, f.arm, f"{f.arm} on {f.env}: {f.difference}, {f.word}"))
-    base, margin = queries.sweep.baseline, queries.sweep.family.margin
+        place = (f.env, f.label) if len(envs) > len(arms) else (f.label, f.env)
+        says = f"{f.label} on {f.env}: {f.difference}, {f.word}"
+        drawn.append(Effect(place, *f.compared.effect, f.word, f.arm, says))
+    base, margin = rivals(queries), queries.sweep.family.margin
     where = f"{'All tasks' if len(envs) > 1 else found[0].env}: difference from {base}"
     title = f"difference from {base}, as a share of its score"
     joint = f"{percent(LEVEL)} (exact, corrected for {_counted(queries)})"
@@ -225,7 +244,7 @@ def picture(queries: Queries) -> str:
 
 def matrix(queries: Queries) -> list[tuple[str, ...]]:
     """The picture as text: a line for each task, a column for each arm, with a line of their names first."""
-    found = {(f.env, f.arm): f for f in contrasts(queries)}
+    found = {(f.env, f.label): f for f in contrasts(queries)}
     envs, arms = (list(dict.fromkeys(where[side] for where in found)) for side in (0, 1))
     cells = {where: f"{SIGNS[f.word]} {f.difference}" for where, f in found.items()}
     return [("task", *arms), *((env, *(cells.get((env, arm), "") for arm in arms)) for env in envs)] if found else []
@@ -237,5 +256,5 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     for f in contrasts(queries):
         seeds = "{}, {}".format(*f.seeds)
         p_values = p_value(f.compared.different), p_value(f.compared.equal)
-        lines.append((f.env, f.arm, f.difference, *p_values, seeds, _many(needs(queries, f)), f.word))
+        lines.append((f.env, f.label, f.difference, *p_values, seeds, _many(needs(queries, f)), f.word))
     return lines

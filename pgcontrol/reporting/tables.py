@@ -156,6 +156,7 @@ def _markdown(queries: Queries) -> str:
         settled=settled.answer(queries),
         matrix=settled.matrix(queries),
         signs=settled.SIGNS,
+        rivals=settled.rivals(queries),
         definitions=settled.definitions(queries),
         compared=settled.table(queries),
         comparison=settled.COLUMNS,

@@ -95,8 +95,12 @@ class Sweep:
         return list(dict.fromkeys(cell.key.env for cell in self.cells))
 
     def comparisons(self) -> list[tuple[str, str]]:
-        """The (task, arm) that the family compares with the baseline."""
+        """The (task, arm) that the family compares with another arm; see `rival`."""
         return self.family.comparisons((cell.key[:2] for cell in self.cells), self.baseline)
+
+    def rival(self, arm: str) -> str | None:
+        """The arm with which the family compares an arm: the baseline, if `against` does not name another."""
+        return self.family.against.get(arm, self.baseline)
 
 
 def read_sweep(path: Path, checked: bool = True) -> Sweep:

@@ -11,6 +11,7 @@ from pgcontrol.measures.families import BETTER, EQUAL, OPEN, WORSE
 from pgcontrol.reporting import settled, tables
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
+from pgcontrol.reporting.standings import standing
 from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import row_of
@@ -181,7 +182,32 @@ def test_a_run_that_diverged_counts_as_the_worst_whatever_it_made_before(tmp_pat
     lost = {key: row.changed(diverged=row.arm == "bins") for key, row in queries.rows.items()}
     after = Queries(queries.sweep, lost, tmp_path)
     assert words(after)["Hopper-v5", "bins"] == WORSE
-    assert "runs that diverged count as the worst on their task" in str(settled.definitions(after))
+    assert "runs that diverged count as an untrained policy, or as the worst run" in str(settled.definitions(after))
+
+
+def test_half_diverged_is_neither_better_nor_equal(tmp_path):
+    queries = study(tmp_path)
+    assert words(queries)["Hopper-v5", "beta"] == EQUAL
+    half = {key: row.changed(diverged=key.arm == "beta" and key.seed % 2 == 0) for key, row in queries.rows.items()}
+    after = Queries(queries.sweep, half, tmp_path)
+    assert words(after)["Hopper-v5", "beta"] == OPEN
+    score = standing(after, "Hopper-v5", "beta").score.estimate
+    assert after.first("Hopper-v5") < score < standing(queries, "Hopper-v5", "beta").score.estimate
+
+
+def test_arms_can_be_compared_with_each_other(tmp_path):
+    queries = study(tmp_path, more="family: {against: {beta: bins}}")
+    assert words(queries)["Hopper-v5", "beta"] == WORSE
+    lead, _ = settled.answer(queries)
+    assert "Settled better than gaussian: bins on Hopper-v5." in lead
+    assert "Settled better than bins: beta on Ant-v5." in lead
+    assert "Settled worse than bins: beta on Hopper-v5." in lead
+    first, *_ = settled.matrix(queries)
+    assert first == ("task", "bins", "beta − bins", "mixture")
+    assert settled.rivals(queries) == "gaussian or the arm after the minus sign"
+    figure = settled.figure(queries)
+    assert figure is not None
+    assert "difference from gaussian or the arm after the minus sign" in str(figure.drawing)
 
 
 def test_an_answer_before_the_last_run_says_so(tmp_path):

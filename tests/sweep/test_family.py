@@ -25,6 +25,8 @@ EVERY = [("Hopper-v5", "bins"), ("Ant-v5", "bins"), ("Hopper-v5", "beta")]
         ("family: {arms: [gaussian, bins]}", Family(arms=("gaussian", "bins")), EVERY[:2]),
         ("family: {tasks: Ant-v5}", Family(tasks=("Ant-v5",)), EVERY[1:2]),
         ("family: {together: true}", Family(together=True), [(TOGETHER, "bins"), *EVERY]),  # beta has only one task
+        ("family: {against: {beta: bins}}", Family(against={"beta": "bins"}), EVERY),
+        ("family: {against: {bins: beta}}", Family(against={"bins": "beta"}), [EVERY[0], EVERY[2]]),
     ],
 )
 def test_the_comparisons_of_a_family(tmp_path, said, family, comparisons):
@@ -41,7 +43,17 @@ def test_without_a_baseline_nothing_is_compared(tmp_path):
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ("family: [bins]", "family = ['bins']: must map arms, tasks, margin, together and paired to values"),
+        ("family: [bins]", "family = ['bins']: must map arms, tasks, margin, together, paired and against to values"),
+        ("family: {against: bins}", "family.against = 'bins': must map arms to arms, such as {ordinal: binned}"),
+        ("family: {against: {beta: bin}}", "unknown arm 'bin'; did you mean 'bins'? (family.against)"),
+        (
+            "family: {against: {beta: beta}}",
+            "family.against = {'beta': 'beta'}: 'beta': an arm cannot be compared with it",
+        ),
+        (
+            "family: {against: {gaussian: bins}}",
+            "family.against = {'gaussian': 'bins'}: 'gaussian': the baseline has no",
+        ),
         ("family: {arm: [bins]}", "unknown setting 'family.arm'; did you mean 'family.arms'?"),
         ("family: {arms: [bin]}", "unknown arm 'bin'; did you mean 'bins'? (family.arms)"),
         ("family: {tasks: [Hoper-v5]}", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'? (family.tasks)"),
