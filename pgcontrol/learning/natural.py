@@ -121,7 +121,7 @@ class Natural(Rule):
         leaf = policy.theta.detach().requires_grad_()
         params = policy.distribution(leaf, obs)
         now = head.log_prob(params, choice)
-        require_ratio_one(ratio_error(now, log_prob))
+        require_ratio_one(ratio_error(now, log_prob), self.compilation)
         objective = (weight * now).sum() / count - prior_cost(policy, params, rollout)
         (gradient,) = torch.autograd.grad(objective, leaf)
         fisher = Fisher(policy, policy.theta, obs[rows])

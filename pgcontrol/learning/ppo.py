@@ -113,7 +113,8 @@ class ClippedSurrogate(Rule):
         samples = self.samples(rollout, estimate)
         theta, adam, history = self.descend(rollout, samples, rate, rng)
         metrics = means(history)
-        require_ratio_one(history[0].of("ratio_error"))  # before the first step, the weights are those that sampled
+        # before the first step, the weights are those that sampled
+        require_ratio_one(history[0].of("ratio_error"), self.compilation)
         fitted: dict[str, float] = {}
         if self.critic_fit:
             theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)

@@ -152,13 +152,18 @@ def require_finite_weights(policy: Policy, theta: Tensor) -> None:
             raise Diverged(f"the weights {name} became infinite or NaN in this update")
 
 
-def require_ratio_one(error: float) -> None:
-    """Check that the ratio is 1 before the first step; `error` is the largest |ratio − 1|.
+def require_ratio_one(error: float, compilation: Compilation = EAGER) -> None:
+    """Check that the ratio is 1 before the first step.
+
+    Args:
+        error: the largest |ratio − 1|.
+        compilation: the rule's. Compiled code rounds differently from the code that acted, by about 1e-6 of μ, and in
+            the ratio this is divided by σ. With μ = 12 and σ = 0.001 the error is up to 0.05.
 
     Raises:
         AssertionError: the head's `sample` and `log_prob` are inconsistent.
     """
-    if error > 1e-3:
+    if error > (0.1 if compilation.on else 1e-3):
         raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
 
 

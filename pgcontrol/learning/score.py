@@ -45,7 +45,7 @@ class Score(Rule):
         options, rows = self.options, ~rollout.masked.flatten()
         params = self.policy.distribution(theta, rollout.obs.flatten(0, 1))
         log_prob = self.policy.head.log_prob(params, rollout.choice.flatten(0, 1))
-        require_ratio_one(ratio_error(log_prob, rollout.log_prob.flatten()))
+        require_ratio_one(ratio_error(log_prob, rollout.log_prob.flatten()), self.compilation)
         weight = advantage.flatten()
         if options.normalise_advantage:
             weight = normalised(weight, rows)

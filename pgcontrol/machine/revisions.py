@@ -14,8 +14,14 @@ def revision() -> str | None:
 
 
 def unclean(revision: str | None) -> bool:
-    """Whether a revision is that of a tree with uncommitted changes."""
-    return bool(revision) and revision.endswith("+")
+    """Whether a revision is that of a tree with uncommitted changes, or one of several revisions is."""
+    return "+" in (revision or "")
+
+
+def joined(before: str | None, now: str | None) -> str | None:
+    """The revisions of a run that was continued, such as `1786b1c, 55a2ed3+`."""
+    parts = [*(before or "").split(", "), now]
+    return ", ".join(dict.fromkeys(filter(None, parts))) or None
 
 
 def committed(file: Path) -> bool:

@@ -55,6 +55,10 @@ class MetricsLog:
             with self._without(name):
                 logger.write(steps, row)
 
+    def sync(self) -> None:
+        """Write the rows to the disk, so that a checkpoint is never newer than the log."""
+        os.fsync(self._file.fileno())
+
     @contextmanager
     def _without(self, name: str) -> Generator[None]:
         """Continue without the logger if it fails."""

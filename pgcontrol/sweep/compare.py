@@ -76,6 +76,8 @@ def run(
     done, missing, aside = _found(sweep, executor, where, dry, say, dirty)
     repeats = _chosen(sweep, done, again) if again else []
     missing = [cell for cell in sweep.cells if cell in missing or cell in repeats]
+    # all arms with one seed, then with the next: if the sweep ends early, they have the same number of runs
+    missing.sort(key=lambda cell: cell.key.seed)
     aside |= {cell.key: "before" for cell in repeats}
     runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
     say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")

@@ -145,9 +145,11 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     for other in sweep.borrow:
         for row in _all(other.with_suffix(".jsonl")):
             if row.evaluation_seed is not None:
-                there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
+                kept = row.lender or f"{other.stem}/{row.key.name}", row
+                there.setdefault(_same([row.run(), row.episodes]), kept)
     for cell in cells:
-        if (found := there.get(_same(cell.run()))) and scored_as_asked(found[1], cell):
+        asked = (there.get(_same([cell.run(), episodes])) for episodes in (cell.episodes, 0))  # 0: it diverged
+        if (found := next(filter(None, asked), None)) and scored_as_asked(found[1], cell):
             lender, row = found
             yield row.changed(**cell.key._asdict(), settings=cell.settings, **{"from": lender})
 

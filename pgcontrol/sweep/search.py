@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pgcontrol.machine import files
 from pgcontrol.options import REQUIRED, InputError, option, read, read_options
-from pgcontrol.runs.config import configure
+from pgcontrol.runs.config import TRACELESS, configure
 from pgcontrol.sweep import references, space
 from pgcontrol.sweep.cell import run_of
 from pgcontrol.sweep.space import Axis, Settings
@@ -102,9 +102,11 @@ class Search(SearchOptions):
     def identity(self, arm: str) -> dict[str, str]:
         """All that identifies the search for an arm; the number of trials and other tasks do not count."""
         names = {f.name for f in dataclasses.fields(SearchOptions)} - {"trials", "per_task", "tasks"}
-        fields = {name: getattr(self, name) for name in names} | self.settings(arm) | {"tasks": self.tasks_of(arm)}
+        given = {key: value for key, value in self.settings(arm).items() if key not in TRACELESS}
+        fields = {name: getattr(self, name) for name in names} | given | {"tasks": self.tasks_of(arm)}
         fields["reference"] = {task: self.reference[task] for task in self.tasks_of(arm) if task in self.reference}
-        return {key: str(value) for key, value in fields.items()} | {a.name: str(a) for a in self.axes_of(arm)}
+        axes = {axis.name: str(axis) for axis, _ in space.corners(self.axes_of(arm), self.settings(arm))}
+        return {key: str(value) for key, value in fields.items()} | axes
 
     def fingerprint(self, arm: str) -> str:
         """Checksum of `identity`."""

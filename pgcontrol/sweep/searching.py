@@ -1,6 +1,7 @@
 """The search of a sweep: makes trials, several at a time, until every arm has its number of them."""
 
 import datetime
+import functools
 import itertools
 import threading
 import time
@@ -10,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pgcontrol.machine import locks
+from pgcontrol.machine import locks, revisions
 from pgcontrol.measures.curves import STEPS
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -364,7 +365,7 @@ class Searching:
             why=why,
             search=self.search.fingerprint(arm),
             defaults=self.search.defaults(arm),
-            revision=next((manifest.get("git") for manifest in manifests), None),
+            revision=functools.reduce(revisions.joined, (manifest.get("git") for manifest in manifests), None),
             optuna=metadata.version("optuna"),
             date=datetime.date.today().isoformat(),
         )

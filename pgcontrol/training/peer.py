@@ -111,7 +111,7 @@ def ppo(config: Config) -> Any:
             "gamma": ours.gamma,
             "gae_lambda": ours.gae_lambda,
             "clip_range": ours.clip,
-            "learning_rate": lambda left: ours.learning_rate * (left if ours.decay == "linear" else 1.0),
+            "learning_rate": lambda left: ours.learning_rate * (max(left, 0.0) if ours.decay == "linear" else 1.0),
             "policy_kwargs": {"net_arch": sizes},
         }
     model = silent(PPO("MlpPolicy", copies, seed=config.seed, device="cpu", **settings))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pgcontrol.machine import instructions
+from pgcontrol.machine import instructions, revisions
 from pgcontrol.machine.ranks import meet
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
@@ -93,6 +93,7 @@ def resume(
             raise InputError(f"{error}; changed settings: {', '.join(changed)}" if changed else str(error)) from None
         checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
         folder.write_config(config)
+        folder.write_manifest(git=revisions.joined(manifest.get("git"), revisions.revision()))
         if changed:
             folder.write_manifest(resumed=[*folder.manifest().get("resumed", []), {"steps": done, "settings": changed}])
         folder.forget("diagnosis", "outcome")

@@ -127,6 +127,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                         display.say(line)
                     display.update(learner.steps, row, left=(config.total_steps - learner.steps) / row["time/fps"])
                     if finished or _due(config.checkpoint_every, before, learner.steps):
+                        log.sync()
                         _save(learner, driven, folder)
                     clips.poll()
                     yield {"time/total_timesteps": learner.steps, **row}

@@ -98,6 +98,13 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
 
 
+def test_all_arms_run_with_one_seed_before_the_next(sweep, tmp_path):
+    turned, asked = dataclasses.replace(sweep, cells=sweep.cells[::-1]), Asked()
+    carry_out(turned, asked, tmp_path / "runs", Terminal(quiet=True), clips="none")
+    assert [cell.key.seed for cell in turned.cells] == [7, 7, 1, 0]
+    assert [cell.key.seed for cell in asked.cells] == [0, 1, 7, 7]
+
+
 @pytest.mark.slow
 def test_a_failure_is_reported_with_its_last_lines_and_the_others_continue(sweep, tmp_path, capsys):
     blocked = tmp_path / "runs" / sweep.cells[0].name

@@ -154,6 +154,17 @@ def test_values_of_a_grid(given, values):
     assert axis.values() == values
 
 
+def test_settings_without_effect_on_trials_are_the_same_search(tmp_path):
+    before = asked(tmp_path)
+    tree = changed()
+    tree["settings"] = tree.get("settings", {}) | {"checkpoint_every": 123, "threads": 1}
+    assert asked(tmp_path, tree).fingerprint("bins") == before.fingerprint("bins")
+    tree = changed()
+    del tree["search"]["space"]["head.bins"]  # only the arm with bins has it
+    assert asked(tmp_path, tree).fingerprint("gaussian") == before.fingerprint("gaussian")
+    assert asked(tmp_path, tree).fingerprint("bins") != before.fingerprint("bins")
+
+
 @pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "grid"])
 def test_more_trials_are_the_same_search_and_another_range_is_another(tmp_path, sampler):
     text = SEARCH.replace("trials: 4", f"trials: 4\n  sampler: {sampler}")

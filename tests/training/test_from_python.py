@@ -13,6 +13,7 @@ from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.learning.advantages import TD, Estimate
 from pgcontrol.learning.algorithms import Algorithm
 from pgcontrol.learning.score import ScoreAndCritic
+from pgcontrol.machine import revisions
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.training.learner import Learner
@@ -113,6 +114,19 @@ def test_a_resumed_run_takes_settings_that_change_no_shape(tmp_path):
     changed = {"algorithm.learning_rate": 1e-5, "eval_every": 1024, "eval_episodes": 1}
     assert manifest["resumed"] == [{"steps": 256, "settings": changed}]
     assert "learning_rate: 1.0e-05" in (path / "config.yaml").read_text()
+
+
+def test_a_resumed_run_has_the_revisions_of_all_its_parts(tmp_path, monkeypatch):
+    path, seen = tmp_path / "run", []
+    for revision in ("abc", "abc", "def+"):
+        monkeypatch.setattr(revisions, "revision", lambda now=revision: now)
+        if seen:
+            pgcontrol.resume(path, total_steps=512 * (1 + len(seen)))
+        else:
+            pgcontrol.train(SMALL | {"run_dir": str(path), "total_steps": 512})
+        seen.append(json.loads((path / "manifest.json").read_text())["git"])
+    assert seen == ["abc", "abc", "abc, def+"]
+    assert [revisions.unclean(one) for one in seen] == [False, False, True]
 
 
 def test_a_resumed_run_may_begin_a_fit_of_the_critic(tmp_path):
