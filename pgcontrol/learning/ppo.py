@@ -47,6 +47,7 @@ class ClippedSurrogate(Rule):
         entropy_end: float | None = option(
             None, "entropy_target at the end of the run, reached linearly; none: constant"
         )
+        entropy_penalty: bool = option(False, "also lower the entropy while it is above entropy_target")
         max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
         normalise_advantage: bool = option(True, "scale a minibatch's advantages to mean 0, standard deviation 1")
         clip: float = option(0.2, "ε: clipping range of the ratio, [1 − ε, 1 + ε]", above=0)
@@ -66,10 +67,13 @@ class ClippedSurrogate(Rule):
         policy, options = self.policy, self.options
         self.ranks.require_even("algorithm.minibatch", options.minibatch)
         super().set_up()
-        # weight of the entropy bonus; it changes if there is a target
+        # weights of the entropy bonus and of the penalty; they change if there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
+        self.entropy_penalty = torch.zeros((), dtype=torch.float64)
         if options.entropy_target is not None:
             self.entropy_coef.clamp_(*ENTROPY_COEFS)
+        if options.entropy_penalty:
+            self.entropy_penalty.clamp_(*ENTROPY_COEFS)
         # factor of the adaptive step size, between 1/100 and 100
         self.scale = torch.ones((), dtype=torch.float64)
         self.step = GradientStep(
@@ -94,6 +98,8 @@ class ClippedSurrogate(Rule):
         require_minibatch(options, samples)
         if options.entropy_end is not None and options.entropy_target is None:
             raise InputError(f"algorithm.entropy_end = {options.entropy_end}: set entropy_target, from which it begins")
+        if options.entropy_penalty and options.entropy_target is None:
+            raise InputError("algorithm.entropy_penalty = True: set entropy_target, above which the entropy is lowered")
         if options.reuse > 1 and options.recompute_advantage:
             raise InputError(f"algorithm.reuse = {options.reuse}: cannot be combined with recompute_advantage")
 
@@ -146,6 +152,7 @@ class ClippedSurrogate(Rule):
         Stops before the step of a minibatch whose KL exceeds 1.5 times the target.
         """
         options, theta, adam, history = self.options, self.policy.theta, self.adam, list[Metrics]()
+        weight = self.entropy_coef - self.entropy_penalty
         for epoch in range(options.epochs):
             if options.recompute_advantage and epoch:
                 samples = self.recomputed(rollout, samples, theta)
@@ -153,7 +160,7 @@ class ClippedSurrogate(Rule):
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 if self.ranks.size > 1:  # with the moments of the whole minibatch: the loss sees only a part
                     batch = batch._replace(advantage=self.normalised(batch))
-                after, moments, metrics = self.step(theta, adam, rate, batch, self.entropy_coef)
+                after, moments, metrics = self.step(theta, adam, rate, batch, weight)
                 history.append(metrics)
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
                     return theta, adam, history
@@ -240,30 +247,35 @@ class ClippedSurrogate(Rule):
         return samples._replace(advantage=advantage, target=target)
 
     def adjust(self, metrics: dict[str, float], progress: float) -> dict[str, float]:
-        """Adapt the step size and the entropy coefficient for the next update. Returns the current coefficient."""
+        """Adapt the step size and the weight of the entropy for the next update. Returns the current weight."""
         options, row = self.options, dict[str, float]()
         if options.adaptive_kl is not None:
             ratio = metrics["approx_kl"] / options.adaptive_kl
             self.scale = (self.scale * (1 / 1.5 if ratio > 2 else 1.5 if ratio < 0.5 else 1.0)).clamp(0.01, 100)
         if options.entropy_target is not None:
-            row["entropy_coef"] = float(self.entropy_coef)
+            row["entropy_coef"] = float(self.entropy_coef - self.entropy_penalty)
             end = options.entropy_target if options.entropy_end is None else options.entropy_end
             target = options.entropy_target + progress * (end - options.entropy_target)
             short = target + metrics["entropy_loss"] / self.policy.head.joints
-            # by a factor of at most e^±0.5 per update
-            self.entropy_coef = (self.entropy_coef * math.exp(0.5 * max(-1, min(1, short)))).clamp(*ENTROPY_COEFS)
+            factor = math.exp(0.5 * max(-1, min(1, short)))  # per update at most e^±0.5
+            self.entropy_coef = (self.entropy_coef * factor).clamp(*ENTROPY_COEFS)
+            if options.entropy_penalty:
+                self.entropy_penalty = (self.entropy_penalty / factor).clamp(*ENTROPY_COEFS)
         return row
 
     def state(self) -> dict[str, Tensor]:
-        """States of Adam and the critic's Adam, the entropy coefficient, the adaptive scale, and older rollouts."""
+        """States of Adam and the critic's Adam, the weights of the entropy, the adaptive scale, and older rollouts."""
         critic = self.critic_fit.state() if self.critic_fit else {}
         past = named("memory.", self.past.state() if self.past else {})
-        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale} | critic | past
+        entropy = {"entropy_coef": self.entropy_coef, "entropy_penalty": self.entropy_penalty}
+        return super().state() | entropy | {"scale": self.scale} | critic | past
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore from a checkpoint. Raises ValueError if the shapes of the weights differ."""
         super().load_state(state)
-        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # missing in older checkpoints
+        # both are missing in older checkpoints
+        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()
+        self.entropy_penalty = state.get("entropy_penalty", self.entropy_penalty).clone()
         self.scale = state["scale"].clone()
         if self.critic_fit:
             self.critic_fit.load_state(state)

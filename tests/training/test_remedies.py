@@ -55,6 +55,19 @@ def test_entropy_is_held_up_by_its_target():
     assert below.update()["train/entropy_coef"] > below.update()["train/entropy_coef"]
 
 
+def test_a_penalty_lowers_the_entropy_towards_its_target():
+    """From σ = 1, or 1.4 nats, which fall by themselves, but more slowly."""
+    settings = {"head.initial_std": 1.0, "algorithm.learning_rate": 3e-3, "algorithm.entropy_target": 0.0}
+    ends = {}
+    for penalty in (False, True):
+        given = settings | {"algorithm.entropy_penalty": penalty, "algorithm.decay": "none"}
+        learner = Learner(configure(SMALL | given))
+        rows = [learner.update() for _ in range(25)]
+        ends[penalty] = -rows[-1]["train/entropy_loss"] / learner.policy.head.joints
+    assert ends[True] < 0.1 < 0.3 < ends[False]
+    assert rows[-1]["train/entropy_coef"] < -1
+
+
 @pytest.mark.slow
 def test_the_target_of_the_entropy_may_fall_during_the_run():
     """The bonus grows while the entropy is below the target, and shrinks as soon as the target has fallen below it."""
@@ -70,6 +83,11 @@ def test_the_target_of_the_entropy_may_fall_during_the_run():
     changes = np.sign(np.diff(coefs))
     inside = (coefs[:-1] > ENTROPY_COEFS[0]) & (coefs[:-1] < ENTROPY_COEFS[1])
     assert (changes[inside] == np.where(above, -1, 1)[:-1][inside]).all()
+
+
+def test_a_penalty_needs_a_target():
+    with pytest.raises(InputError, match=r"algorithm.entropy_penalty = True: set entropy_target, above which"):
+        Learner(configure(SMALL | {"algorithm.entropy_penalty": True}))
 
 
 def test_an_end_of_the_target_needs_its_beginning():
