@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from experiments.natural import Natural, made, natural_runs, parser  # noqa: E402
-from experiments.natural_truth import LEAST, Judged, judged, no_gain  # noqa: E402
+from experiments.natural_truth import LEAST, Judged, gaussian, judged, no_gain  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures.curves import RETURN, column  # noqa: E402
 from pgcontrol.options import InputError  # noqa: E402
@@ -39,13 +39,13 @@ from pgcontrol.text import count, short  # noqa: E402
 ROWS = HERE / "natural_remedies.jsonl"
 NEW_SEEDS = (900, 901, 902, 903)
 LEVEL = 0.05  # p-value of a remedy's effect on one run
-UNCHANGED, REACTION = "no change", "widened when suspected"
+UNCHANGED, ENTROPY, REACTION = "no change", "entropy target", "widened when suspected"
 # what a run's head or rule does not have, or what the run has already, is left out for it
 REMEDIES: Mapping[str, Mapping[str, Any]] = {
     UNCHANGED: {},
     "σ at least 0.2": {"head.min_std": 0.2},
     "slow σ": {"head.std_rate": 0.1},
-    "entropy target": {"algorithm.entropy_target": 0.0},
+    ENTROPY: {"algorithm.entropy_target": 0.0},
     "first σ 0.6": {"head.initial_std": 0.6},
     "σ of the state": {"head": "gaussian-state"},
     "bins": {"head": "binned"},
@@ -80,6 +80,8 @@ class Trial(NamedTuple):
 
     def possible(self) -> bool:
         """Whether the run has the options of the remedy, and does not have these values already."""
+        if self.remedy == ENTROPY and not gaussian(self.of.settings):
+            return False  # the entropy of bins is never below 0
         try:
             return self.remedy == UNCHANGED or _config(self.run) != _config(self.of._replace(seed=self.seed))
         except InputError:
@@ -115,7 +117,11 @@ def make(part: tuple[int, int], where: Path) -> None:
         mine = zlib.crc32(name.encode()) % of == number  # the same part, however many runs there are
         if not mine or (trial.of.name, trial.remedy, trial.seed) in have:
             continue
-        folder = made(trial.run, where / "remedies" / name)
+        try:
+            folder = made(trial.run, where / "remedies" / name)
+        except InputError as error:  # only a learner knows that its rule refuses it
+            print(f"{trial.of.name}, {trial.remedy}: {error}", flush=True)
+            continue
         manifest = folder.manifest()
         row = {"of": trial.of.name, "remedy": trial.remedy, "seed": trial.seed, "status": manifest["status"]}
         row |= ended(folder) | {"acted": len(manifest.get("on_collapse", [])), "verdict": manifest["verdict"]}

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from pgcontrol.diagnosis.counterfactual import NARROWER, widths
+from pgcontrol.measures.collapse import Gain, collapse
 from pgcontrol.measures.curves import RETURN, column
 from pgcontrol.measures.families import holm
-from pgcontrol.measures.statistics import welch
+from pgcontrol.measures.statistics import probability_of_improvement, welch
+from pgcontrol.measures.verdicts import COLLAPSED, Limits
 
 HERE = Path(__file__).parent
 ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
@@ -31,9 +35,11 @@ class Cost(NamedTuple):
 
     Attributes:
         p: one-sided p-value of "no gain" (Welch).
-        seeds: branches of each arm.
+        seeds: branches of each arm; 0 if there was nothing to widen, so that there is no gain.
         share: the gain as a fraction of the range of the return in the run and in these branches.
         most: upper bound of the share: that of its 95 % interval (Welch).
+        scale: the range of the return.
+        scores: of the widened branches, and of the others.
     """
 
     at: float
@@ -42,6 +48,14 @@ class Cost(NamedTuple):
     share: float
     most: float
     seeds: int
+    scale: float = 1.0
+    scores: tuple[list[float], list[float]] = ([], [])
+
+    def measured(self, of: int) -> Gain:
+        """The gain as `pgcontrol diagnose` measures it, one of several places."""
+        widened, alone = self.scores
+        better = probability_of_improvement([(widened, alone)])
+        return Gain(self.gain, welch(widened, alone, of), better, self.seeds, self.scale)
 
 
 @dataclass(frozen=True)
@@ -65,16 +79,22 @@ class Judged:
 
     @property
     def gaussian(self) -> bool:
-        """Whether its head is a Gaussian, with one σ, with one for each state, or squashed."""
-        return str(self.about["settings"].get("head", "gaussian")).startswith("gaussian")
+        """Whether its head is a Gaussian."""
+        return gaussian(self.about["settings"])
+
+    def narrow(self, at: float) -> bool:
+        """Whether the policy is narrower there than a widened one; otherwise branches would compare equal policies."""
+        width, had = widths(self.log, int(at * self.about["settings"]["total_steps"]))
+        return had < NARROWER * width
 
     def costs(self, schedule: str, score: str) -> list[Cost]:
-        """The costs at the places that have all branches, or twice as many; one that diverged counts as the worst."""
+        """The costs at the places that have all branches, or twice as many, and at those with nothing to widen.
+
+        A branch that diverged counts as the worst.
+        """
         mine = [row for row in self.branches if row["schedule"] == schedule]
         scores = [row[score] for row in mine if row[score] is not None]
-        if not scores:
-            return []
-        scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]])), []
+        scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]])), list[Cost]()
         for at in FRACTIONS:
             here = {(row["arm"], row["branch"]): row[score] for row in mine if row["at"] == at}
             whole = [n for n in (2 * SEEDS, SEEDS) if {*itertools.product(ARMS, range(n))} <= here.keys()]
@@ -85,7 +105,10 @@ class Judged:
             if whole:
                 gain, unit = float(np.mean(widened) - np.mean(alone)), scale or 1.0
                 most = (gain + welch(widened, alone)) / unit
-                found.append(Cost(at, gain, no_gain(widened, alone), gain / unit, most, len(alone)))
+                p = no_gain(widened, alone)
+                found.append(Cost(at, gain, p, gain / unit, most, len(alone), unit, (widened, alone)))
+            elif not self.narrow(at):
+                found.append(Cost(at, 0.0, 1.0, 0.0, 0.0, 0))
         return found
 
     def lost(self, schedule: str = TRUTH[0], score: str = TRUTH[1]) -> float | bool | None:
@@ -109,13 +132,26 @@ class Judged:
             return []
         return [place.at for place in places if place.share > LEAST and place.seeds < 2 * SEEDS]
 
-    def branched(self) -> bool | None:
-        """The verdict of a few branches: short ones with a fresh schedule, at three places.
+    @property
+    def open(self) -> bool:
+        """Whether no cost is proved, but the branches do not exclude one either."""
+        return self.lost() is False and max(place.most for place in self.costs(*TRUTH)) > LEAST
 
-        The truth is measured with other branches. None: some are missing.
+    def branched(self) -> bool | None:
+        """Whether a few branches show a cost, as `pgcontrol diagnose` judges it: short ones, at three places.
+
+        Those of `diagnose` are a little longer and continue the run's schedule, and there are five of each kind. The
+        truth is measured with other branches. None: some are missing.
         """
-        places = [place for place in self.costs("fresh", "mode") if place.at <= 0.5]
-        return any(place.share > LEAST and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
+        if len(places := [place for place in self.costs("fresh", "mode") if place.at <= 0.5]) < 3:
+            return None
+        gains = [place.measured(len(places)) for place in places if place.seeds]
+        return collapse(self.log, self.about["settings"]["total_steps"], Limits(), gains).word == COLLAPSED
+
+
+def gaussian(settings: Mapping[str, Any]) -> bool:
+    """Whether the head is a Gaussian, with one σ, with one for each state, or squashed."""
+    return str(settings.get("head", "gaussian")).startswith("gaussian")
 
 
 def no_gain(widened: list[float], alone: list[float]) -> float:

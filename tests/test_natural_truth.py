@@ -10,9 +10,11 @@ import pytest
 from experiments import natural_truth
 from experiments.natural import answer, missing
 from experiments.natural_truth import ARMS, FRACTIONS, KINDS, SEEDS, Judged, judged, no_gain
-from pgcontrol.measures.curves import RETURN, STEPS
+from pgcontrol.measures.curves import RETURN, SPREAD, STEPS
 
-LOG = [{STEPS: 100 * i, RETURN: 10.0 * i} for i in range(101)]  # the return rises from 0 to 1,000
+# the return rises from 0 to 1,000 while the spread falls
+LOG = [{STEPS: 100 * i, RETURN: 10.0 * i, f"{SPREAD}0": 0.4 if i < 2 else 0.1} for i in range(101)]
+ABOUT = {"run": "made up", "settings": {"total_steps": 10_000}, "status": "finished"}
 
 
 def run(score=lambda at, arm, branch: 900 + branch, log=LOG) -> Judged:
@@ -22,7 +24,7 @@ def run(score=lambda at, arm, branch: 900 + branch, log=LOG) -> Judged:
         for schedule, at, arm, branch in itertools.product(("rest", "fresh"), FRACTIONS, ARMS, range(SEEDS))
         if (end := score(at, arm, branch)) != "missing"
     ]
-    return Judged({"run": "made up", "settings": {}}, log, branches)
+    return Judged(ABOUT, log, branches)
 
 
 def gains(amount, where=0.25):
@@ -85,6 +87,27 @@ def test_equal_scores_have_a_p_value(widened, alone, p):
     assert no_gain(widened, alone) == p
 
 
+def test_where_the_policy_is_still_wide_there_are_no_branches_and_no_cost():
+    """`at` a tenth it is as wide as at the start: both kinds of branches would be the same."""
+    log = [row | {f"{SPREAD}0": 0.37 if row[STEPS] < 2000 else 0.2} for row in LOG]
+    bare = Judged(ABOUT, log, [])
+    assert {at for at, *_ in missing(bare)} == {0.25, 0.5, 0.75}
+    assert [(cost.at, cost.p, cost.seeds) for cost in bare.costs("rest", "mode")] == [(0.1, 1.0, 0)]
+    at_three = run(lambda at, arm, branch: "missing" if at == 0.1 else gains(150)(at, arm, branch), log)
+    assert at_three.lost() == 0.25
+    assert at_three.branched() is True
+    wide = Judged(ABOUT, [row | {f"{SPREAD}0": 0.7} for row in LOG], [])
+    assert (wide.lost(), wide.branched(), [*missing(wide)]) == (False, False, [])
+
+
+def test_a_cost_that_is_neither_proved_nor_excluded_leaves_the_truth_open():
+    rng = np.random.default_rng(5)
+    draws = {key: rng.normal() for key in itertools.product(FRACTIONS, ARMS, range(SEEDS))}
+    assert not run().open
+    assert not run(gains(150)).open
+    assert run(lambda at, arm, branch: 500 + 60 * draws[at, arm, branch]).open
+
+
 def test_places_that_are_not_decided_get_twice_as_many_branches():
     def noisy(at, arm, branch):
         return 500 + 400 * (branch % 2) + 250 * (arm == "widened" and at == 0.5)
@@ -114,13 +137,13 @@ def test_a_run_that_was_made_twice_counts_once(tmp_path, monkeypatch):
     """Branches belong to the last of the two, and a branch that was made twice counts once."""
     monkeypatch.setattr(natural_truth, "ROWS", tmp_path / "natural.jsonl")
     monkeypatch.setattr(natural_truth, "LOGS", tmp_path)
-    (tmp_path / "made up.jsonl").write_text(json.dumps(LOG[1]) + "\n")
-    about, branches = {"run": "made up", "settings": {}}, run().branches
+    (tmp_path / "made up.jsonl").write_text("".join(json.dumps(row) + "\n" for row in LOG))
+    about, branches = ABOUT, run().branches
     lines = [about | {"of": "a"}, *(row | {"run": "made up", "of": "a"} for row in branches)]
     lines += [about | {"of": "b"}, *(row | {"run": "made up", "of": "b"} for row in [*branches[:40], *branches[:60]])]
     (tmp_path / "natural.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = judged()["made up"]
-    assert found.log == [LOG[1]]
+    assert found.log == LOG
     assert [row | {"run": "made up", "of": "b"} for row in branches[:60]] == found.branches
     assert len([*missing(found)]) == 4
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.collapse import Gain
-from pgcontrol.measures.curves import RETURN, column, spreads
+from pgcontrol.measures.curves import RETURN, LogRows, column, spreads
 from pgcontrol.measures.statistics import probability_of_improvement, welch
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -33,6 +33,7 @@ from pgcontrol.training.learner import Learner, stream_seeds
 
 ARMS = ("widened", "alone")
 LEAST = 2  # smallest number of branches per arm for which there is an interval
+NARROWER = 0.9  # a policy can be widened if its spread is below this fraction of the new width
 EPISODES = 20  # smallest number of episodes in a branch's final evaluation
 
 
@@ -74,17 +75,24 @@ class Branching(NamedTuple):
         origin: the checkpoint.
         steps: length of each branch.
         width: spread of the widened branches, in half-ranges.
+        had: last spread that was measured at or before the checkpoint, the mean over joints.
     """
 
     run: RunFolder
     origin: Path
     steps: int
     width: float
+    had: float
 
     @property
     def start(self) -> int:
         """Step of the checkpoint."""
         return checkpoint.steps_of(self.origin)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the policy can be widened there. Otherwise both arms would be the same policy, and prove nothing."""
+        return self.had < NARROWER * self.width
 
     @property
     def where(self) -> Path:
@@ -143,6 +151,12 @@ def counterfactual(
     return measured(branching, seeds, of)
 
 
+def earlier(run: RunFolder) -> list[BranchPoint]:
+    """The places of the branches that the run already has."""
+    names = (folder.name.split("-") for folder in sorted((run.path / "branches").glob("from-*-for-*-at-*")))
+    return [BranchPoint(int(name[1]), int(name[3])) for name in names if name[1].isdigit() and name[3].isdigit()]
+
+
 def finished(run: RunFolder, place: BranchPoint, of: int = 1) -> Counterfactual | None:
     """The results of earlier branches from this place; None: there are fewer than two finished pairs."""
     if not checkpoint.find(run.path):
@@ -160,10 +174,16 @@ def branching_of(run: RunFolder, place: BranchPoint) -> Branching:
         InputError: there is no checkpoint to begin from.
     """
     config, origin = run.config(), nearest(checkpoint.find(run.path), place.step)
-    start = spreads(read_rows(run.metrics_file))[1][0].mean()
-    rest = config.total_steps - checkpoint.steps_of(origin)
-    width = float(np.clip(start, LEAST_WIDTH, MOST_WIDTH))
-    return Branching(run, origin, place.length or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
+    width, had = widths(read_rows(run.metrics_file), began := checkpoint.steps_of(origin))
+    length = place.length or max(config.total_steps - began, config.total_steps // 4)
+    return Branching(run, origin, length, float(f"{width:.3g}"), had)
+
+
+def widths(rows: LogRows, step: int) -> tuple[float, float]:
+    """The width of widened branches, and the policy's spread at a step, both in half-ranges, means over joints."""
+    steps, each = spreads(rows)
+    spread = each.mean(1)
+    return float(np.clip(spread[0], LEAST_WIDTH, MOST_WIDTH)), float(spread[steps <= max(step, steps[0])][-1])
 
 
 def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
@@ -204,6 +224,16 @@ def nearest(found: Sequence[Path], step: int) -> Path:
     if not found:
         raise InputError("the run has no checkpoint from which branches could begin")
     return [*found[:1], *(f for f in found if checkpoint.steps_of(f) <= step)][-1]
+
+
+def closest(found: Sequence[Path], step: int) -> int:
+    """The step of the checkpoint that is closest to a step, before or after it.
+
+    Raises:
+        InputError: there is none.
+    """
+    nearest(found, step)
+    return min(map(checkpoint.steps_of, found), key=lambda at: abs(at - step))
 
 
 def begin(cell: Cell, branching: Branching) -> None:

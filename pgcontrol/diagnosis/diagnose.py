@@ -15,7 +15,17 @@ from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import DiagnoseOptions
 from pgcontrol.diagnosis import evidence, unimodality, weak_mode
-from pgcontrol.diagnosis.counterfactual import ARMS, LEAST, BranchPoint, Counterfactual, counterfactual, finished
+from pgcontrol.diagnosis.counterfactual import (
+    ARMS,
+    LEAST,
+    BranchPoint,
+    Counterfactual,
+    branching_of,
+    closest,
+    counterfactual,
+    earlier,
+    finished,
+)
 from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
@@ -158,11 +168,14 @@ def _training(
         why = "the run stopped before its first update, or the file is damaged"
         raise InputError(f"{run.metrics_file} has no rows to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
-    places, proofs = _places(rows, config.total_steps, options, limits), list[Counterfactual]()
-    for place in places:
+    asked = _places(rows, run, options, limits)
+    before = [place for place in earlier(run) if place not in asked]
+    places = len(asked) + len(before)  # the interval of each is corrected for all of them
+    proofs = [found for place in before if (found := finished(run, place, places))]
+    for place in asked:
         if options.branches:
-            proofs.append(counterfactual(run, place, options.branches, executor, console, len(places)))
-        elif found := finished(run, place, len(places)):
+            proofs.append(counterfactual(run, place, options.branches, executor, console, places))
+        elif found := finished(run, place, places):
             proofs.append(found)
         if proofs and collapse(rows, config.total_steps, limits, [proofs[-1].gain]).word == COLLAPSED:
             break
@@ -179,10 +192,11 @@ def _training(
     return proofs, verdicts
 
 
-def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
+def _places(rows: LogRows, run: RunFolder, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
     """Where branches begin: at `--at`, or at the onset, or else at several places in turn until one decides.
 
-    Nowhere if the log does not contain the spread. Raises InputError if branches are asked for then.
+    Nowhere if the log does not contain the spread, or if the policy is as wide as at the start. Raises InputError if
+    branches are asked for then.
     """
     steps, spread = spreads(rows)
     if not len(steps):
@@ -190,11 +204,22 @@ def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits
             none = "its log has no health/* measures; the runs of a peer have none, and cannot be resumed"
             raise InputError(f"--branches {options.branches}: {options.run}: {none}")
         return []
+    if not (checkpoints := checkpoint.find(run.path)) and not options.branches:
+        return []
+    budget, length = run.config().total_steps, options.branch_steps
     if options.at is not None:
-        return [BranchPoint(options.at, options.branch_steps)]
-    if found := onset(steps, spread, budget, limits):
-        return [BranchPoint(found.step, options.branch_steps)]
-    return [BranchPoint(int(share * budget), options.branch_steps or int(LENGTH * budget)) for share in PLACES]
+        places = [BranchPoint(options.at, length)]
+    elif found := onset(steps, spread, budget, limits):
+        places = [BranchPoint(found.step, length)]
+    else:
+        begins = dict.fromkeys(closest(checkpoints, int(share * budget)) for share in PLACES)
+        places = [BranchPoint(step, length or int(LENGTH * budget)) for step in begins]
+    branchings = {place: branching_of(run, place) for place in places}
+    if options.branches and not any(branching.narrow for branching in branchings.values()):
+        where = " and ".join(f"at step {one.start:,} it is {one.had:.2g}" for one in branchings.values())
+        what = f"nothing to widen to {branchings[places[0]].width:.2g} half-ranges: {where}; --at STEP names a place"
+        raise InputError(f"--branches {options.branches}: {what}")
+    return [place for place, branching in branchings.items() if branching.narrow]
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:

@@ -16,10 +16,11 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.text import short
 
-EPISODES, DRAWS = 20, 64
+EPISODES, DRAWS = 100, 64
 STATES, MODE_DRAWS = 32, 500  # visited states in which modes are counted, and draws in each of them
 MODE, SAMPLES, MEAN, REPLANNED = "mode", "samples", "mean of draws", "mode, chosen again at every step"
 BOUND = 0.999  # half-ranges: an action beyond it counts as being at a bound
+MORE = 0.05  # the mode is clipped if this fraction more of its actions than of the samples' is at a bound
 
 
 class Playing(NamedTuple):
@@ -94,7 +95,7 @@ def judged(playing: Playing) -> Verdict:
     elif won[MEAN] > 0.5 and playing.several > 0.5:
         why = f"the mode is one of several in {playing.several:.0%} of the states"
         why = f"{why}; the mean of draws reaches {short(mean[MEAN])}"
-    elif won[MEAN] > 0.5 and at_mode > at_samples:
+    elif won[MEAN] > 0.5 and at_mode > at_samples + MORE:
         why = f"the mode is clipped: {at_mode:.0%} of its actions are at a bound, of sampled ones {at_samples:.0%}"
         why = f"{why}; the mean of clipped draws reaches {short(mean[MEAN])}"
     elif won[MEAN] > 0.5:

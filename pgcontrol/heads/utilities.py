@@ -14,7 +14,7 @@ from pgcontrol.heads.bins import BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import CodeRow
 from pgcontrol.measures.metric import Metric
-from pgcontrol.options import option
+from pgcontrol.options import InputError, option
 
 
 class Utilities(BinPerJoint):
@@ -50,6 +50,14 @@ class Utilities(BinPerJoint):
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
         return self.utilities(features).unflatten(-1, (self.joints, self.bins))
+
+    def widen(self, std: float, features: Tensor) -> None:
+        """Not possible: a temperature would change the values, which Q-learning compares with returns.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"head {self.name!r} cannot be widened: its spread comes from ε")
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log p at the chosen bin."""

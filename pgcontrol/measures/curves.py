@@ -8,6 +8,7 @@ import numpy as np
 LogRows = Sequence[dict[str, Any]]
 STEPS, RETURN, KL, ROUTES = "time/total_timesteps", "rollout/ep_rew_mean", "train/kl", "health/route_entropy"
 BAD, OUTLIERS = "rollout/quarantined", "rollout/outliers"
+SPREAD = "health/visited_spread_joint"  # followed by the joint's number
 
 
 def column(rows: LogRows, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -40,10 +41,9 @@ def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
     The states of the first rollout would not do: where a policy no longer goes, its mean drifts out of the bounds, and
     clipped actions have no spread.
     """
-    name = "health/visited_spread_joint"
-    measured = [row for row in rows if row.get(f"{name}0") is not None]
-    joints = len([key for key in measured[0] if key.startswith(name)]) if measured else 0
-    each = [[row[f"{name}{j}"] for j in range(joints)] for row in measured]
+    measured = [row for row in rows if row.get(f"{SPREAD}0") is not None]
+    joints = len([key for key in measured[0] if key.startswith(SPREAD)]) if measured else 0
+    each = [[row[f"{SPREAD}{j}"] for j in range(joints)] for row in measured]
     return np.array([row[STEPS] for row in measured], float), np.array(each, float).reshape(len(measured), joints)
 
 

@@ -62,7 +62,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     learned = not lost and end - start >= counts(returns, limits.rising)
     if not learned and len(kl) and (usual := float(np.median(kl))) > limits.large:
         return Verdict("return", DESTROYED, f"the median KL of an update is {usual:.2g} nats; the return went {path}")
-    if reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
+    if not lost and reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
         what = f"at {short(end)} since step {since:,}; {reach.whose} reached {short(reach.value)}"
         return Verdict("return", STUCK, what, since)
     if learned:
@@ -91,8 +91,8 @@ def far_below(returns: np.ndarray, reach: float, limits: Limits) -> bool:
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
     """The step since which a run stays far below a return; None: it does not.
 
-    Far below: see `far_below`. Stays: in its last quarter it rose by less than `rising` of what is missing. The step is
-    the first at which the curve was as high as at the end, minus what counts.
+    Far below: see `far_below`. Stays: in its last quarter it changed by less than `rising` of what is missing. The step
+    is the first at which the curve was as high as at the end, minus what counts.
 
     Args:
         steps: [n].
@@ -104,8 +104,8 @@ def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Lim
         return None
     curve = smooth(returns)
     end = curve[-1]
-    rise = end - np.interp(0.75 * steps[-1], steps, curve)
-    if rise > limits.rising * (reach - end):
+    change = abs(end - np.interp(0.75 * steps[-1], steps, curve))
+    if change > limits.rising * (reach - end):
         return None
     return int(steps[np.argmax(curve >= end - counts(returns, limits.rising))])
 

@@ -28,7 +28,8 @@ def implied(runs: Iterable[tuple[Key, Mapping[str, Any], Mapping[str, Any]]]) ->
     """A line for each setting that the YAML does not set and in which arms on the same task differ.
 
     For example `algorithm.learning_rate: gaussian 0.001; binned / token 0.0003`, after the names of the tasks if this
-    holds only on some. A setting that only one arm has is no difference.
+    holds only on some. If most arms share a value, they are `the others`. A setting that only one arm has is no
+    difference.
 
     Args:
         runs: key, settings of the YAML and all settings of each run, both dotted. For an arm and a task the first run
@@ -46,6 +47,13 @@ def implied(runs: Iterable[tuple[Key, Mapping[str, Any], Mapping[str, Any]]]) ->
                 if (value := settings.get(name)) is not None:
                     values.setdefault(value, []).append(arm)
             if len(values) > 1:
-                line = "; ".join(f"{' / '.join(names)} {value}" for value, names in values.items())
-                where.setdefault(f"{name}: {line}", []).append(env)
+                where.setdefault(f"{name}: {_line(values)}", []).append(env)
     return [line if len(envs) == len(tasks) else f"{', '.join(envs)}: {line}" for line, envs in where.items()]
+
+
+def _line(values: Mapping[str, list[str]]) -> str:
+    """The arms with each value."""
+    common = max(values, key=lambda value: len(values[value]))
+    others = len(values[common]) > max(2, sum(map(len, values.values())) / 2)
+    named = [f"{' / '.join(arms)} {value}" for value, arms in values.items() if not (others and value == common)]
+    return "; ".join([*named, f"the others {common}"] if others else named)

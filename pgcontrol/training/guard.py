@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.measures.collapse import collapse
-from pgcontrol.measures.curves import RETURN, STEPS, spreads
+from pgcontrol.measures.curves import RETURN, SPREAD, STEPS, spreads
 from pgcontrol.measures.verdicts import SUSPECTED, Limits
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
@@ -38,20 +38,27 @@ class CollapseGuard:
 
     @property
     def since(self) -> int:
-        """The step of the last action; rows before it are not judged."""
+        """The step of the last action; spreads before it are not judged."""
         return self.done[-1]["step"] if self.done else -1
+
+    def _judged(self) -> list[dict[str, Any]]:
+        """The rows, without the spreads up to the last action. Earlier returns show whether the task was solved."""
+
+        def bare(row: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in row.items() if not name.startswith(SPREAD)}
+
+        return [row if row[STEPS] > self.since else bare(row) for row in self.rows]
 
     def __call__(self, row: dict[str, Any]) -> bool:
         """Check an update's row before it is logged. Returns whether to stop the training."""
         if self.action == "off":
             return False
         self.rows.append({STEPS: self.learner.steps} | row)
-        if "health/visited_spread_joint0" not in row or not self._may_act():
+        if f"{SPREAD}0" not in row or not self._may_act():
             return False
-        recent = [row for row in self.rows if row[STEPS] > self.since]
-        if sum(RETURN in row for row in recent) < RETURNS:
+        if sum(RETURN in row for row in self.rows if row[STEPS] > self.since) < RETURNS:
             return False
-        verdict = collapse(recent, self.learner.config.total_steps, Limits())
+        verdict = collapse(self._judged(), self.learner.config.total_steps, Limits())
         return verdict.word == SUSPECTED and self._act(row, verdict.why)
 
     def _may_act(self) -> bool:

@@ -273,8 +273,17 @@ class Learner:
 
     @torch.no_grad()
     def widen(self, std: float) -> None:
-        """Set the policy's standard deviation, in half-ranges, at the probe states, or at the current observations."""
-        obs = self.ranks.join(self.collector.obs) if self.watch.probes is None else self.watch.probes
+        """Set the policy's standard deviation, in half-ranges, in states of the last rollout.
+
+        Where the policy no longer goes, it can have any width. Checkpoints of older versions have no such states; then
+        the current observations are used.
+
+        Raises:
+            InputError: the algorithm's workers have policies of their own.
+        """
+        if self.asynchronous:
+            raise InputError(f"the policies in the workers of {self.config.algorithm.name!r} cannot be widened")
+        obs = self.ranks.join(self.collector.obs) if self.watch.visited is None else self.watch.visited
         with devices.on(self.device):
             self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs.to(self.device))))
 

@@ -29,7 +29,9 @@ class HealthWatch:
         """`updates`: number of updates in the run, for the schedule."""
         self.policy, self.seed = policy, seed
         self.every = max(3, -(-updates // LOOKS))
-        self.probes: Tensor | None = None  # [STATES, O] raw observations, float64
+        # [STATES, O] raw observations, float64: of the first rollout, and of the last one
+        self.probes: Tensor | None = None
+        self.visited: Tensor | None = None
 
     def __call__(self, update: int, rollout: Rollout, advantage: Tensor, last: bool = False) -> dict[str, float]:
         """The metrics if update number `update` is to be measured; otherwise only `health/pull`.
@@ -41,14 +43,14 @@ class HealthWatch:
             last: whether it is the run's last update, which is always measured.
         """
         obs = rollout.raw_obs.flatten(0, 1)
+        self.visited = visited = obs[_evenly(len(obs), STATES)]
         if self.probes is None:
-            self.probes = obs[_evenly(len(obs), STATES)].clone()
+            self.probes = visited
         rows = ~rollout.masked.flatten()
         pull = {"health/pull": float(health.pull(rollout.log_prob.flatten()[rows], advantage.flatten()[rows]))}
         if update % self.every and not last:
             return pull
         rng = torch.Generator(obs.device).manual_seed(self.seed)
-        visited = obs[_evenly(len(obs), STATES)]
         measured = self._spread(self.probes, visited, rng) | self._modes(visited[:: STATES // MODE_STATES], rng)
         measured |= self._done(rollout) | self._of_update(rollout, advantage)
         return pull | {f"health/{name}": float(value) for name, value in measured.items()}
@@ -124,11 +126,13 @@ class HealthWatch:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint."""
-        return {} if self.probes is None else {"probes": self.probes}
+        states = {"probes": self.probes, "visited": self.visited}
+        return {name: obs for name, obs in states.items() if obs is not None}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Continue from a checkpoint's tensors. Without probe states, the next rollout provides them."""
-        self.probes = state["probes"].clone() if "probes" in state else None
+        """Continue from a checkpoint's tensors. States that it lacks are those of the next rollout."""
+        for name in ("probes", "visited"):
+            setattr(self, name, state[name].clone() if name in state else None)
 
 
 def _evenly(of: int, count: int) -> Tensor:

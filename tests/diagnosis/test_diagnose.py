@@ -202,13 +202,16 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
 @pytest.mark.parametrize(
     ("gains", "asked", "places", "word"),
     [
-        ([0, 0, 0], {}, [BranchPoint(409, 1024), BranchPoint(1024, 1024), BranchPoint(2048, 1024)], "healthy"),
-        ([0, 90, 0], {}, [BranchPoint(409, 1024), BranchPoint(1024, 1024)], "collapsed"),  # decided: no further place
+        ([0, 0, 0], {}, [BranchPoint(512, 1024), BranchPoint(1024, 1024), BranchPoint(2048, 1024)], "healthy"),
+        ([0, 90, 0], {}, [BranchPoint(512, 1024), BranchPoint(1024, 1024)], "collapsed"),  # decided: no further place
         ([90], {"at": 3000, "branch_steps": 512}, [BranchPoint(3000, 512)], "collapsed"),
     ],
 )
 def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):
-    """At three places in turn, each a quarter of the budget long, until one decides; or at the requested place."""
+    """At the checkpoints closest to three places, each a quarter of the budget long, until one decides.
+
+    Or at the requested place.
+    """
     tried = []
 
     def branched(run, place, seeds, executor, console, of):
@@ -217,13 +220,40 @@ def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_p
         assert of == (3 if len(gains) > 1 else 1)
         return Counterfactual(place.step, place.length, 0.37, {}, {}, gain)
 
-    path = plant(tmp_path / "run", TINY, left_alone)
+    path = plant(tmp_path / "run", TINY, forced(0.2, begin=0.05, end=1.0))
     monkeypatch.setattr(diagnose, "counterfactual", branched)
     found = diagnose.diagnose(path, branches=2, **asked)
     assert tried == places
     assert found.verdicts[0].word == word
     assert found.verdicts[0].branched
     assert len(json.loads((path / "diagnosis.json").read_text())["counterfactuals"]) == len(places)
+
+
+def test_a_policy_that_is_still_wide_has_no_branches(tmp_path):
+    """Both arms would be the same policy, and clear a suspicion without evidence."""
+    path = plant(tmp_path / "run", TINY, left_alone)
+    with pytest.raises(
+        InputError, match=r"--branches 2: nothing to widen to 0\.\d+ half-ranges: at step 512 it is 0\."
+    ):
+        diagnose.diagnose(path, branches=2)
+    with pytest.raises(InputError, match=r"at step 1,024 it is 0\.\d+; --at STEP names a place"):
+        diagnose.diagnose(path, branches=2, at=1100)
+
+
+def test_a_later_diagnosis_knows_the_branches_of_every_place(tmp_path, monkeypatch):
+    path = plant(tmp_path / "run", TINY, forced(0.2, begin=0.05, end=1.0))
+    for name in ("from-1024-for-512-at-0.37", "from-2048-for-512-at-0.37", "other"):
+        (path / "branches" / name).mkdir(parents=True)
+    tried = []
+
+    def found(run, place, of):
+        tried.append((place, of))
+        gain = Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0, step=place.step)
+        return Counterfactual(place.step, place.length, 0.37, {}, {}, gain) if place.length == 512 else None
+
+    monkeypatch.setattr(diagnose, "finished", found)
+    assert diagnose.diagnose(path).verdicts[0].word == "collapsed"
+    assert [(BranchPoint(step, 512), 5) for step in (1024, 2048)] == tried[:2]
 
 
 def test_branches_cannot_begin_behind_the_budget(tmp_path):

@@ -20,6 +20,7 @@ def playing(mode, samples, mean, several=0.0, clipped=(0.0, 0.0), **more):
         (playing(10, 90, 80, several=0.9), "weak mode", "one of several in"),
         (playing(10, 90, 80, clipped=(0.9, 0.3)), "weak mode", "the mode is clipped"),
         (playing(10, 90, 80), "weak mode", "its mode is not its mean"),
+        (playing(10, 90, 80, clipped=(0.31, 0.3)), "weak mode", "its mode is not its mean"),
         (playing(10, 90, 20), "weak mode", "needs its noise"),
         (playing(10, 90, 20, **{REPLANNED: 85}), "weak mode", "chunks are too long"),
         (playing(90, 90.1, 90), "healthy", "within the noise"),

@@ -225,6 +225,7 @@ def test_half_of_the_spread_is_lost_where_its_logarithm_is_halfway():
         (WOBBLE, 100.0, "stuck"),
         (WOBBLE, None, "no gain"),
         (-rising(0.3, 40.0) - 60, -10.0, "stuck"),  # returns may be negative
+        (np.concatenate((rising(0.3, 80.0)[: N // 2], np.linspace(80, 20, N - N // 2))), 300.0, "declined"),
     ],
 )
 def test_a_run_that_stands_still_far_below_others_is_stuck(returns, reach, word):

@@ -36,6 +36,11 @@ def test_of_three_arms_those_without_the_setting_in_the_yaml_are_listed():
     assert implied(runs) == ["algorithm.learning_rate: a 0.0003; b 0.001"]
 
 
+def test_the_arms_of_a_large_group_are_the_others():
+    runs = [setup(arm=arm, run=SMALL if arm == "b" else LARGE) for arm in "abcd"]
+    assert implied(runs) == ["algorithm.learning_rate: b 0.0003; the others 0.001"]
+
+
 def test_an_option_that_one_arm_alone_has_is_no_difference():
     assert implied([setup(arm="a", run={"head.bins": 11}), setup(arm="b", run={"head.min_std": 1e-3})]) == []
 

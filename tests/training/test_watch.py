@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
@@ -54,6 +55,27 @@ def test_the_training_does_not_notice(monkeypatch):
     assert torch.equal(watched.sampling.get_state(), alone.sampling.get_state())
 
 
+@pytest.mark.parametrize("head", ["gaussian-tanh", "binned", "token-offset"])
+def test_a_policy_is_widened_where_it_goes(head):
+    """The first states of the training may lie where it no longer goes."""
+    learner, _ = trained(2, head=head)
+    probes, visited = learner.watch.probes, learner.watch.visited
+    assert probes is not None
+    assert visited is not None
+    learner.watch.probes = probes + 5
+    learner.widen(0.45)
+    policy = learner.policy
+    std = policy.head.describe(policy.params(policy.normaliser(visited)))["std"]
+    assert float(std) == pytest.approx(0.45, rel=0.03)
+
+
+def test_the_policies_of_workers_cannot_be_widened():
+    settings = {name: value for name, value in SMALL.items() if not name.startswith("algorithm.")}
+    learner = Learner(configure(settings | {"algorithm": "a3c"}))
+    with pytest.raises(InputError, match="workers of 'a3c' cannot be widened"):
+        learner.widen(0.4)
+
+
 def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
     learner, _ = trained(1)
     probes = learner.watch.probes
@@ -64,3 +86,7 @@ def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
     again.load(tmp_path / "step_1")
     assert again.watch.probes is not None
     assert torch.equal(again.watch.probes, probes)
+    assert learner.watch.visited is not None
+    assert again.watch.visited is not None
+    assert torch.equal(again.watch.visited, learner.watch.visited)
+    assert not torch.equal(again.watch.visited, probes)
