@@ -33,4 +33,4 @@ class Cart(pgcontrol.Task):
 if __name__ == "__main__":
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     run = pgcontrol.train({"env": Cart, "total_steps": steps}, quiet=False)
-    print(f"to watch it: pgcontrol video {run.path} --out cart.mp4 --plugin {Path(__file__).name}")
+    print(f"to watch it: pgcontrol video {run.path} --out cart.mp4 --plugin {Path(__file__).resolve()}")

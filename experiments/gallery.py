@@ -261,20 +261,20 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 INTRO = """# Gallery
 
-Twelve films of trained policies, each with the command that trained it and the time that the training took. The times
+Twelve videos of trained policies, each with the command that trained it and the time that the training took. The times
 are those of a busy machine; an idle one is much faster ([how they were made](#how-they-were-made)). Settings are the
 recommended ones. The text above a scene shows the head, the algorithm, the training steps, the return so far and the
-time. Films show the policy's mode; only that of Fork-v0 shows samples. Your own run:
+time. Videos show the policy's mode; only that of Fork-v0 shows samples. Your own run:
 `pgcontrol video RUN --out FILE.mp4 --overlay`."""
 NUMBERS = """## How they were made
 
 All runs were made on a virtual machine with two cores of an AMD EPYC, most of them while many other jobs ran. So the
 times are upper limits: HalfCheetah-v5 used 102 s of one core in its 1,157 s, and an idle machine needs about a minute
-([speed](../README.md#how-fast-how-reliable)). The return is the mean of 20 episodes of what the film shows, ± its 95 %
+([speed](../README.md#how-fast-how-reliable)). The return is the mean of 20 episodes of what the video shows, ± its 95 %
 interval over episodes. It is that of one policy: other seeds reach other returns. Some runs had further settings
 that do not change the policy, such as `--threads 1` and `--video false`; those of Walker2d-v5 and Ant-v5 were made by
 [experiments/natural.py](../experiments/natural.py). `python experiments/gallery.py` trains the policies, makes the
-films, and writes this page."""
+videos, and writes this page."""
 
 
 def main() -> None:

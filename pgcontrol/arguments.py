@@ -111,7 +111,7 @@ class PlayedFile:
     run: Path = option(REQUIRED, "run folder, checkpoint, or exported file", metavar="RUN|FILE.onnx", positional=True)
     episodes: int = option(20, "number of episodes", least=1, most=10**4)
     seconds: float | None = option(
-        None, "length of an episode in the second simulation [as in the task]", above=0, below=1e5, metavar="S"
+        None, "length of an episode with the exported file [as in the task]", above=0, below=1e5, metavar="S"
     )
     seed: int = option(0, "seed of start states, commands and noise", least=0, most=2**63 - 1)
     out: Path | None = option(None, "also write the results to this file", metavar="FILE.json")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pgcontrol.options import REQUIRED, InputError, NoOptions, near_miss, read, suggest
 from pgcontrol.text import typed
 
+WIDEST = 40  # of the names in help; longer ones have their own line
 # placeholders in help, unless the option defines one
 METAVARS = {int: "N", int | None: "N", float: "X", float | None: "X"}
 
@@ -188,15 +189,22 @@ def help_text(
 
 
 def _help(field: dataclasses.Field) -> str:
-    """An option's help; if it names a part, with the names of all parts."""
-    table = field.metadata.get("part")
-    return field.metadata["help"] + (f": {' | '.join(table())}" if table else "")
+    """An option's help, with its choices or the names of the parts that it can name."""
+    table, choices = field.metadata.get("part"), field.metadata.get("choices")
+    named = table() if table else choices or ()
+    return field.metadata["help"] + (f": {' | '.join(named)}" if named else "")
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """Names with descriptions, in two columns."""
-    column = max(map(len, rows))
-    return "\n".join(_wrapped(f"  {name:{column}}  ", text.split()) for name, text in rows.items())
+    """Names with descriptions, in two columns; the description of a long name begins on the next line."""
+    column = max((len(name) for name in rows if len(name) <= WIDEST), default=WIDEST)
+    lines = []
+    for name, text in rows.items():
+        if len(name) > column:
+            lines += [f"  {name}", _wrapped(" " * (column + 4), text.split())]
+        else:
+            lines.append(_wrapped(f"  {name:{column}}  ", text.split()))
+    return "\n".join(lines)
 
 
 def _wrapped(start: str, words: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pgcontrol_envs import plugins
 from pgcontrol_envs.names import GymName
-from pgcontrol_envs.plugins import Plugin, PluginError
+from pgcontrol_envs.plugins import Plugin, PluginError, passed_on
 
 from pgcontrol.options import InputError
 
@@ -94,10 +94,12 @@ def _passing(source: str) -> str:
     return f"pass --plugin {source}, or in Python call pgcontrol.use_plugin({source!r}) first"
 
 
-def command(*words: object, plugins: Mapping[str, Mapping[str, Any]]) -> str:
-    """A command as a user would type it, including the plug-ins that it needs."""
-    named = [word for noted in plugins.values() for word in ("--plugin", noted["source"])]
-    return shlex.join(["pgcontrol", *map(str, words), *named])
+def command(*words: object, plugins: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """A command as a user would type it, including the plug-ins that it needs; the default is those in use now."""
+    sources = passed_on() if plugins is None else [noted["source"] for noted in plugins.values()]
+    named = [word for source in sources for word in ("--plugin", source)]
+    changed = ["--accept-changed"] if plugins is None and named and os.environ.get(ACCEPT) else []
+    return shlex.join(["pgcontrol", *map(str, words), *named, *changed])
 
 
 def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path) -> None:

@@ -5,9 +5,11 @@ import pkgutil
 import subprocess
 import sys
 
+import pgcontrol_envs
 import pytest
+from pgcontrol_envs.plugins import PluginError
 
-from pgcontrol import cli, commands
+from pgcontrol import cli, commands, parts
 from pgcontrol.runs import catalog
 
 
@@ -205,3 +207,29 @@ def test_a_terminal_that_is_not_utf_8_shows_what_it_can(tmp_path):
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "?" in shown.stdout
     assert "unknown env 'x'" in said("compare", "s.yaml", "--dry-run").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "play Hopper-v5 --agent zero",
+        "record Fork-v0 --out d --episodes 2",
+        "bench env --envs Hopper-v5",
+        "train Hopper-v5",
+    ],
+)
+def test_a_plugin_with_a_task_whose_name_is_taken_is_one_line(words, capsys, monkeypatch):
+    def taken():
+        raise PluginError("plug-in dup.py: the name 'Hopper-v5' is taken")
+
+    monkeypatch.setattr(pgcontrol_envs, "catalog", taken)
+    code, _, error = run(capsys, *words.split())
+    assert (code, error) == (2, "pgcontrol: plug-in dup.py: the name 'Hopper-v5' is taken\n")
+
+
+def test_a_printed_command_contains_the_plugins_in_use(monkeypatch, tmp_path):
+    assert parts.command("compare", tmp_path / "a b.yaml") == f"pgcontrol compare '{tmp_path}/a b.yaml'"
+    monkeypatch.setenv("PGCONTROL_PLUGINS", str(tmp_path / "own.py"))
+    monkeypatch.setenv(parts.ACCEPT, "1")
+    assert parts.command("compare", "x.yaml") == f"pgcontrol compare x.yaml --plugin {tmp_path}/own.py --accept-changed"
+    assert parts.command("resume", "run", plugins={}) == "pgcontrol resume run"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pgcontrol.flags import Section, flags_of, help_text, read_flags, split, switched
+from pgcontrol.flags import Section, flags_of, help_text, read_flags, split, switched, table
 from pgcontrol.options import REQUIRED, InputError, option
 
 
@@ -112,3 +112,17 @@ def test_help_has_every_flag_with_its_default(monkeypatch):
         "  --head.steps      a number [9]",
         "  --head.open-page  a switch that has no default [none]",
     } < set(lines)
+
+
+def test_a_long_name_does_not_narrow_the_descriptions_of_the_others():
+    shown = table({"--a X": "short", f"--{'long' * 20}": "its description"})
+    assert shown == "  --a X  short\n  --" + "long" * 20 + "\n         its description"
+
+
+def test_help_names_the_choices_of_a_setting():
+    @dataclass(frozen=True)
+    class Settings:
+        decay: str = option("linear", "decay of the step size", choices=("linear", "none"))
+
+    shown = help_text("train", "Train.", flags_of(Settings).values(), [Section("settings:", Settings())])
+    assert "decay of the step size: linear | none [linear]" in shown

@@ -137,11 +137,12 @@ def adopt(module: ModuleType) -> Plugin:
 
 def _pass_on(source: str) -> None:
     """Let child processes load it as well."""
-    if source not in (named := _in_variable()):
+    if source not in (named := passed_on()):
         os.environ[VARIABLE] = os.pathsep.join([*named, source])
 
 
-def _in_variable() -> list[str]:
+def passed_on() -> list[str]:
+    """The sources of the plug-ins that child processes load: those of the command line, and of the variable."""
     return [_absolute(source) for source in os.environ.get(VARIABLE, "").split(os.pathsep) if source]
 
 
@@ -153,7 +154,7 @@ def loaded() -> dict[str, Plugin]:
     global _looked
     if not _looked:
         _looked = True  # set first: a plug-in that is being loaded may call this function
-        sources = _in_variable() + [entry.value for entry in metadata.entry_points(group=GROUP)]
+        sources = passed_on() + [entry.value for entry in metadata.entry_points(group=GROUP)]
         for source in dict.fromkeys(sources):
             try:
                 _load(source)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -22,7 +21,7 @@ from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.bench import dm_control
-from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
+from pgcontrol.bench.turns import in_turns, ratio, show, spans
 
 SYNC_ENVS = 8
 REPEATS = 11
@@ -32,7 +31,7 @@ WRITTEN = "qpos", "qvel", "ctrl", "qacc_warmstart", "xfrc_applied"  # state comp
 Contender = tuple[int, Callable[[], object], Callable[[int], Any]]
 
 
-def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
+def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float) -> dict[str, Any]:
     """Measure env steps per second with random actions, including episodes and resets; print a table for each task.
 
     The contenders take turns, REPEATS times, so that a disturbance of the machine affects all of them:
@@ -50,10 +49,9 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
         num_envs: number of envs of all contenders but sync.
         threads: physics threads.
         seconds: time for one turn of one contender.
-        out: the JSON file to write, or None.
 
     Returns:
-        The written content: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
+        {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
         "low": min, "high": max, "vecenv_ratio": median over turns of vecenv / contender}}}}.
     """
     result = {
@@ -61,7 +59,7 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
         "settings": {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS},
         "envs": {env_id: _measure(env_id, num_envs, threads, seconds) for env_id in env_ids},
     }
-    return write(result, out)
+    return result
 
 
 def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:

@@ -1,24 +1,22 @@
 """Training speed of each head: all in one run, in turns, compared with the first."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pgcontrol.bench.training import REPEATS, timed, train, warm
-from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
+from pgcontrol.bench.turns import in_turns, ratio, show, spans
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 
 
-def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure whole trainings with the task's recommended settings, print a table, write JSON.
+def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Measure whole trainings with the task's recommended settings, print a table.
 
     Args:
         env_id: a task.
         heads: the others are compared with the first; each is trained by PPO, or by the algorithm made for it.
         settings: dotted settings in addition to the task's recommended ones.
         seconds: time for one turn of one head.
-        out: the JSON file to write, or None.
 
     Returns:
         {"env": ..., "rows": {head: {"rate": median steps/s, "low": smallest, "high": largest, "ratio": median over
@@ -31,4 +29,4 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     rows = {head: span | {"ratio": ratio(rates, head, heads[0])} for head, span in spans(rates).items()}
     title = f"{env_id}, environment steps of whole trainings"
     show(title, rows, {f"x {heads[0]}": [f"{row['ratio']:.2f}" for row in rows.values()]})
-    return write({"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}, out)
+    return {"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}

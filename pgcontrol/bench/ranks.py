@@ -4,13 +4,12 @@ import multiprocessing
 import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch.distributed as distributed
 
 from pgcontrol.bench.training import train
-from pgcontrol.bench.turns import in_turns, show, spans, write
+from pgcontrol.bench.turns import in_turns, show, spans
 from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs.config import configure, nested
@@ -19,20 +18,17 @@ from pgcontrol.training.learner import Learner
 REPEATS = 3
 
 
-def run(
-    env_id: str, ranks: tuple[int, ...], settings: dict[str, Any], seconds: float, out: Path | None
-) -> dict[str, Any]:
-    """Measure, print a table, write JSON. Every process has one thread.
+def run(env_id: str, ranks: tuple[int, ...], settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Measure, print a table. Every process has one thread.
 
     Args:
         env_id: a task, with its recommended settings.
         ranks: numbers of processes.
         settings: dotted settings that replace recommended ones.
         seconds: time for one turn of one row.
-        out: the JSON file to write, or None.
 
     Returns:
-        What is written: {"settings": ..., "rows": {row: {"rate": median of environment steps/s, "low": min, "high":
+        {"settings": ..., "rows": {row: {"rate": median of environment steps/s, "low": min, "high":
         max}}}. For each number of processes there is a row of one run that they make together, and a row with the sum
         of as many runs at once.
 
@@ -51,9 +47,7 @@ def run(
     batch = asked["algorithm"].get("minibatch", "-")
     title = f"{env_id}: environment steps, {asked['num_envs']} environments, minibatch {batch}"
     show(title, measured, {"x first": [f"{row['rate'] / first:.2f}" for row in measured.values()]})
-    return write(
-        {"settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings}, "rows": measured}, out
-    )
+    return {"settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings}, "rows": measured}
 
 
 def _together(settings: dict[str, Any], size: int, seconds: float) -> float:

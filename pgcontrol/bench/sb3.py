@@ -2,22 +2,21 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 from pgcontrol_envs.task import python_warnings
 
 from pgcontrol.bench.training import REPEATS, timed
-from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
+from pgcontrol.bench.turns import in_turns, ratio, show, spans
 from pgcontrol.options import InputError
 from pgcontrol.training import peer
 
 ROLLOUT = 4096  # environment steps between two updates
 
 
-def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure whole trainings with Stable-Baselines3's PPO, print a table, write JSON.
+def run(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, Any]:
+    """Measure whole trainings with Stable-Baselines3's PPO, print a table.
 
     All rows have the same settings: `num_envs` environments, rollouts of 4096 steps, two minibatches, 10 epochs, one
     torch thread. Its own envs come from its make_vec_env: Gymnasium's envs, one after the other, in a DummyVecEnv.
@@ -28,10 +27,9 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
         threads: physics threads of our env, which is also measured with one thread: if other processes use the cores,
             one is faster.
         seconds: time for one turn of one row.
-        out: the JSON file to write, or None.
 
     Returns:
-        The written content: {"env": ..., "settings": ..., "rows": {row: {"rate": median env steps/s, "low": smallest,
+        {"env": ..., "settings": ..., "rows": {row: {"rate": median env steps/s, "low": smallest,
         "high": largest, "ratio": median over turns of the rate divided by that of its own envs in the same turn}}}.
 
     Raises:
@@ -49,7 +47,7 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
     title = f"{env_id}: PPO of Stable-Baselines3, {num_envs} environments"
     show(title, measured, {"x its own": [f"{row['ratio']:.2f}" for row in measured.values()]})
     settings = {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS, "rollout": ROLLOUT}
-    return write({"env": env_id, "settings": settings, "rows": measured}, out)
+    return {"env": env_id, "settings": settings, "rows": measured}
 
 
 def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str, Any]:

@@ -4,13 +4,11 @@ import multiprocessing
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from rich.table import Table
 
-from pgcontrol.bench.turns import write
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
@@ -33,30 +31,33 @@ class Cost(NamedTuple):
     megabytes: float
 
 
-def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] = COUNTS, **settings: Any) -> dict:
-    """Measure each count in its own process, print a table, write JSON.
+def run(env_id: str, seconds: float, counts: tuple[int, ...] = COUNTS, **settings: Any) -> dict:
+    """Measure each count in its own process, print a table.
 
     Args:
         env_id: a task.
         seconds: time for each count.
-        out: the JSON file to write, or None.
         counts: numbers of environments.
         settings: dotted settings in addition to the task's recommended ones.
 
     Returns:
-        The written content: {"settings": ..., "costs": {count: Cost as a dict}}.
+        {"settings": ..., "costs": {count: Cost as a dict}}.
     """
-    context, costs = multiprocessing.get_context("spawn"), {}
+    context, costs, asked = multiprocessing.get_context("spawn"), {}, {"env": env_id, "compile": "on"} | settings
+    usual = configure(asked)
+    minibatch = getattr(usual.algorithm.options, "minibatch", None)
     table = Table("environments", "µs per step", "of these collecting", "MB", title=env_id)
     for count in counts:
-        chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
+        chosen = asked | {"num_envs": count}
+        if minibatch is not None:  # a rollout of few environments can be shorter than the recommended minibatch
+            chosen["algorithm.minibatch"] = min(minibatch, count * usual.rollout_steps)
         # memory that is not returned to the system would count for the next; a Pool would kill it before its cleanup
         with ProcessPoolExecutor(1, context) as pool:
             cost = pool.submit(_measure, chosen, seconds).result()
         costs[str(count)] = cost._asdict()
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
     Terminal(highlight=False).print(table)
-    return write({"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": costs}, out)
+    return {"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": costs}
 
 
 def _measure(settings: dict[str, Any], seconds: float) -> Cost:

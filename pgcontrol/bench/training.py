@@ -8,14 +8,13 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pgcontrol.bench.turns import in_turns, show, spans, write
+from pgcontrol.bench.turns import in_turns, show, spans
 from pgcontrol.runs.config import Config, configure, nested
 from pgcontrol.training import peer
 from pgcontrol.training.learner import Learner
@@ -24,18 +23,17 @@ REPEATS = 5
 PARTS = ("physics", "policy", "buffer", "update", "rest")
 
 
-def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure, print a table, write JSON.
+def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Measure, print a table.
 
     Args:
         env_id: a task.
         heads: heads to train.
         settings: dotted settings in addition to the task's recommended ones.
         seconds: time for one turn of one row.
-        out: the JSON file to write, or None.
 
     Returns:
-        The written content: {"settings": ..., "gflops": ..., "rows": {row: {"rate": median, "low": min, "high": max,
+        {"settings": ..., "gflops": ..., "rows": {row: {"rate": median, "low": min, "high": max,
         "limit": the rate if only arithmetic and physics cost time}}, "split": {head: {part: fraction of the wall
         time}}}. Rates are environment steps/s; for `update` rows samples/s.
     """
@@ -55,7 +53,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         for name, updating in {"compiled": learner, "eager": eager, "minibatch 64": small}.items():
             rows[f"update {head}, {name}, samples"] = partial(_update, seconds, updating)
         rows[f"train {head}"] = partial(timed, seconds, train, learner, spent[head])
-    if peer.installed():
+    if peer.installed() and peer.has(env_id):
         for name, which in (("same settings", "sb3"), ("defaults", "sb3-as-shipped")):
             model = peer.ppo(dataclasses.replace(first.config, peer=which))
             learn = partial(timed, seconds, peer.learn, model, threads=multiprocessing.cpu_count())
@@ -72,7 +70,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         "split": {head: {k: s / sum(parts.values()) for k, s in parts.items()} for head, parts in spent.items()},
     }
     _print(result)
-    return write(result, out)
+    return result
 
 
 def _print(result: dict[str, Any]) -> None:

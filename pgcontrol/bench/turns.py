@@ -1,8 +1,6 @@
 """Measurements in turns, so that a disturbance of the machine affects everything that is compared."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -45,10 +43,3 @@ def show(title: str, rows: Mapping[str, Mapping[str, Any]], more: Mapping[str, I
     for (name, row), *cells in zip(rows.items(), *more.values(), strict=True):
         table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", *cells)
     Terminal(highlight=False, width=None if Terminal().is_terminal else 120).print(table)
-
-
-def write(result: dict[str, Any], out: Path | None) -> dict[str, Any]:
-    """Return the result, and write it to `out` as JSON if given."""
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-    return result

@@ -85,9 +85,9 @@ def spans(values: np.ndarray, factor: float) -> bool:
 
 def number(value: float) -> str:
     """Text for an axis: 1.2M, 300k, 0.05."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:  # 999,700 would become 1e+03k
+            return f"{value / size:.3g}{unit}".replace("-", "−")
     if 0 < abs(value) < 1e-3:
         power = math.floor(math.log10(abs(value)) + 1e-9)
         return f"{value / 10.0**power:.3g}e−{-power}".replace("-", "−")

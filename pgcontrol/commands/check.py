@@ -23,12 +23,12 @@ def run(options: Options) -> int:
     console = Terminal(highlight=False)
     plugin, found = use(options.source), Counter[str]()
     for subject in subjects(plugin):
-        console.print(subject.title, style="bold", markup=False)
+        console.print(subject.title, style="bold")
         for ruling in judge(subject, plugin):
             found[ruling.verdict] += 1
             why = f": {ruling.why}" * bool(ruling.why)
             style = "red" if ruling.broken else None
-            console.print(f"  {ruling.law:66} {ruling.verdict}{why}", style=style, markup=False, soft_wrap=True)
+            console.print(f"  {ruling.law:66} {ruling.verdict}{why}", style=style, soft_wrap=True)
     broken = found["FAILED"]
     said = f"{count(sum(found.values()), 'law')} checked: {found['ok']} ok, {found['skipped']} skipped, {broken} broken"
     console.print(said, style="bold")

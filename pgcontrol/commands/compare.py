@@ -1,6 +1,5 @@
 """Run the missing runs of a sweep (a YAML file), and write its report."""
 
-import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,10 +59,12 @@ def _compared(options: Options) -> "Comparison":
 
 def _typed(command: str, options: Options, *flags: str) -> str:
     """A command for the same sweep, with the given flags if they differ from their defaults."""
-    words = ["pgcontrol", command, str(options.sweep)]
+    from pgcontrol import parts
+
+    words = [command, str(options.sweep)]
     for flag in flags:
         value, name = getattr(options, flag), flag.replace("_", "-")
         if value == getattr(Options, flag):
             continue
         words += [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
-    return shlex.join(words)
+    return parts.command(*words)

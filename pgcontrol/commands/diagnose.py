@@ -28,7 +28,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command to continue the branches" if options.branches else "stopped")
         return STOPPED
-    say = Terminal(highlight=False, soft_wrap=True, markup=False).print
+    say = Terminal(highlight=False, soft_wrap=True).print
     say(f"{found.summary}{to_prove(RunFolder(options.run).command('diagnose'), found.verdicts)}")
     say(f"{options.run / 'diagnosis.md'} has the evidence, with pictures (diagnosis*.svg)")
     return 0

@@ -17,7 +17,7 @@ ROWS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "std": ("eval/std_reward", lambda row: f"{row['eval/std_reward']:,.1f}"),
     "length": ("eval/mean_ep_length", lambda row: f"{row['eval/mean_ep_length']:,.0f}"),
     "success": ("eval/success", lambda row: f"{100 * row['eval/success']:.0f} %"),
-    "route entropy": ("eval/route_entropy", lambda row: f"{row['eval/route_entropy']:.2f}".replace("nan", "–")),
+    "route entropy": ("eval/route_entropy", lambda row: f"{row['eval/route_entropy']:.2f}"),
 }
 
 
@@ -36,16 +36,20 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
+    from pgcontrol.text import count
 
     result = evaluate(options, **settings)
     rows, folder, env_id, seed = result.summary(), result.checkpoint, result.env, result.seed
+    if options.episodes == 1:  # one episode says nothing about the spread of others
+        alone = dict.fromkeys(("eval/low_reward", "eval/high_reward", "eval/std_reward"), float("nan"))
+        rows = {name: row | alone for name, row in rows.items()}
     if options.json:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
         print(json.dumps(setup | finite(rows)))  # without a success, the entropy is NaN
         return 0
     terminal, table = Terminal(highlight=False), Table()
-    title = f"{folder}\n{env_id}, {options.episodes} episodes, start states from seed {seed}"
-    terminal.print(title, markup=False, soft_wrap=True)
+    title = f"{folder}\n{env_id}, {count(options.episodes, 'episode')}, start states from seed {seed}"
+    terminal.print(title, soft_wrap=True)
     shown = {title: cell for title, (key, cell) in ROWS.items() if all(key in row for row in rows.values())}
     for measure in next(iter(result.agents.values())).metrics:  # the task's own measures
         title = TITLES.get(measure, measure.replace("_", " "))
@@ -55,7 +59,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     for name in rows:
         table.add_column(name, justify="right")
     for title, cell in shown.items():
-        table.add_row(title, *map(cell, rows.values()))
+        table.add_row(title, *("–" if "nan" in (text := cell(row)) else text for row in rows.values()))
     terminal.print(table)
     return 0
 

@@ -35,7 +35,7 @@ def run(options: Options) -> int:
             console.print(title, style="bold")
             for name, part in parts.items():
                 source = next((f"  [{plugin.source}]" for plugin in loaded().values() if plugin.owns(part)), "")
-                console.print(f"  {name:26} {_first_line(part)}{source}", markup=False, soft_wrap=True)
+                console.print(f"  {name:26} {_first_line(part)}{source}", soft_wrap=True)
     return 0
 
 

@@ -24,9 +24,9 @@ def run(options: Options) -> int:
     code = files[0].name
     console = Terminal(highlight=False)
     train = [options.name] if options.part == "task" else ["Hopper-v5", "--head", options.name]
-    console.print(f"wrote {' and '.join(file.name for file in files)}; next:", markup=False)
+    console.print(f"wrote {' and '.join(file.name for file in files)}; next:")
     for words in (["check", code], ["train", *train, "--plugin", code]):
-        console.print(f"  pgcontrol {shlex.join(words)}", markup=False, soft_wrap=True)
+        console.print(f"  pgcontrol {shlex.join(words)}", soft_wrap=True)
     return 0
 
 

@@ -15,18 +15,26 @@ class Options(RecordOptions):
 
 def run(options: Options) -> int:
     """Write the dataset; exit code 130 if a signal stopped it."""
+    import numpy as np
+
     from pgcontrol.data.record import record
     from pgcontrol.machine.signals import STOPPED
     from pgcontrol.machine.terminal import Terminal
+    from pgcontrol.parts import command
     from pgcontrol.play.evaluate import summary
+    from pgcontrol.text import count
 
     made = record(options)
-    say = Terminal(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
+    say = Terminal(quiet=options.quiet, highlight=False, soft_wrap=True).print
     if made.recorded.routes and len(made.recorded.returns):
         row = summary(made.recorded, "")
-        say(f"success {row['eval/success']:.3f}, route entropy {row['eval/route_entropy']:.3f}")
+        entropy = row["eval/route_entropy"]
+        said = f", route entropy {entropy:.3f}" if np.isfinite(entropy) else ""  # without a success there is none
+        say(f"success {row['eval/success']:.3f}{said}")
     if not made.whole:
-        say(f"stopped with {made.episodes} of {options.episodes} episodes; run the same command to continue")
+        whole = count(options.episodes, "episode")
+        say(f"stopped with {made.episodes} of {whole}; run the same command to continue")
         return STOPPED
-    say(f"{made.episodes} episodes; to fit a policy to them: pgcontrol clone {made.path} --head gaussian")
+    fit = command("clone", made.path, "--head", "gaussian")
+    say(f"{count(made.episodes, 'episode')}; to fit a policy to them: {fit}")
     return 0

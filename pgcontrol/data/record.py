@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pgcontrol_envs
 import torch
 from pgcontrol_envs import VecEnv
 
@@ -25,7 +24,7 @@ from pgcontrol.machine.signals import Interrupt
 from pgcontrol.options import InputError, suggest, takes
 from pgcontrol.play import evaluate
 from pgcontrol.play.episodes import Act, Played
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.folder import PACKAGES
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.runs.log import Display
@@ -89,7 +88,7 @@ def demonstrator_source(env_id: str, noise: float) -> Source:
     Raises:
         InputError: the task has no demonstrator.
     """
-    routes = {name: len(task.routes) for name, task in pgcontrol_envs.catalog().items() if task.routes}
+    routes = {name: len(task.routes) for name, task in catalog.tasks().items() if task.routes}
     if (task := env_id.partition("?")[0]) not in routes:
         raise InputError(f"{env_id} has no scripted demonstrator; record a run of it, or one of {', '.join(routes)}")
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
@@ -99,12 +98,15 @@ def demonstrator_source(env_id: str, noise: float) -> Source:
 
 def find_source(name: str, mode: bool, noise: float) -> Source:
     """The source for the name of a run folder, a checkpoint, or a task with a demonstrator."""
-    tasks = pgcontrol_envs.catalog()
     if Path(name).exists():
+        if noise != RecordOptions.noise:
+            raise InputError(f"--noise {noise:g}: only for a demonstrator; a policy's samples have their own noise")
         return policy_source(Path(name), mode)
-    if name.partition("?")[0] in tasks:
+    if catalog.is_env(name):
+        if mode:
+            raise InputError(f"--mode: the demonstrator of {name} has no mode; leave it out")
         return demonstrator_source(name, noise)
-    raise InputError(f"{name}: no such run or checkpoint folder, and no such task{suggest(name, tasks)}")
+    raise InputError(f"{name}: no such run or checkpoint folder, and no such task{suggest(name, catalog.tasks())}")
 
 
 @takes(RecordOptions)

@@ -141,13 +141,13 @@ def counterfactual(
     if left := board.left({}):
         line += f", about {lasting(left)}"
     places = f"; until one place decides, up to {of} are tried" if of > 1 else ""
-    console.print(f"{line}{places}", markup=False)
+    console.print(f"{line}{places}")
     with closing(follow(executor, board, console)) as outcomes:
         for outcome in outcomes:
             if outcome.error and not _finished(outcome.folder):
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; run the same command to try again")
             board.ended[outcome.cell.key] = None
-            console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
+            console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}")
     return measured(branching, seeds, of)
 
 

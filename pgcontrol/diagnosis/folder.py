@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pgcontrol.machine.doctor import Check
 from pgcontrol.options import InputError
-from pgcontrol.parts import require_plugins
+from pgcontrol.parts import command, require_plugins
 from pgcontrol.rendering.pending import pending
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import PACKAGES, RunFolder
@@ -32,7 +32,7 @@ def _wrong(name: str, value: object, fix: str = "") -> Check:
 def _manifest(run: RunFolder) -> Check:
     if not (manifest := run.manifest()):
         why = "is damaged" if run.manifest_file.exists() else "is missing"
-        return _wrong("manifest", f"{run.manifest_file} {why}", f"`pgcontrol resume {run.path}` writes a new one")
+        return _wrong("manifest", f"{run.manifest_file} {why}", f"`{command('resume', run.path)}` writes a new one")
     return Check("manifest", f"status {manifest.get('status')}")
 
 

@@ -75,14 +75,15 @@ def _shaped(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
-    head = policy.head
+    head, whole = policy.head, policy.shapes.whole
+    low, high = (bound.round() + 0.0 if whole else bound for bound in (head.low, head.high))  # + 0.0: no -0.0
     return {
         "name": "action",
         "dtype": "float32",
         "shape": ["N", *head.answer_shape],
-        "low": head.low.tolist(),
-        "high": head.high.tolist(),
-        "meaning": "the task's action, one number per joint" + ", rounded to whole numbers" * policy.shapes.whole,
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "meaning": "the task's action, one number per joint" + ", rounded to whole numbers" * whole,
         **_shaped(policy.shapes.action),
         "joints": None if env.task is None else [_actuator(env.task.model, i) for i in range(head.joints)],
     }

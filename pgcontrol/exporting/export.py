@@ -106,12 +106,14 @@ class Acting(nn.Module):
         return action.reshape(-1, *self.policy.head.answer_shape)
 
     def choose(self, params: Tensor, noise: Tensor | None) -> Tensor:
-        """The actions [N, H, A] for the head's params."""
+        """The actions [N, H, A] for the head's params, rounded if the environment takes whole numbers."""
         head = self.policy.head
         if noise is None:
-            return head.decode(head.mode(params))
-        with FromUniforms(noise):
-            return head.decode(head.sample(params, torch.Generator()))
+            action = head.decode(head.mode(params))
+        else:
+            with FromUniforms(noise):
+                action = head.decode(head.sample(params, torch.Generator()))
+        return action.round() if self.policy.shapes.whole else action
 
     def inputs(self, count: int, seed: int) -> dict[str, Tensor]:
         """Test inputs by name: observations as in training, and 3 and 30 times as far from the mean."""

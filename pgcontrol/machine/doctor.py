@@ -138,7 +138,11 @@ def _speed() -> list[Check]:
     fix = f"export OMP_NUM_THREADS={cpus}" if threads > cpus else ""
     checks.append(Check("torch threads", f"{threads}", threads <= cpus, fix=fix))
     slow = "none: updates run uncompiled, four times slower"
-    return [*checks, Check("compiler", found) if found else Check("compiler", slow, False, fix="apt install g++")]
+    return [*checks, Check("compiler", found) if found else Check("compiler", slow, False, fix=_compiler_of())]
+
+
+def _compiler_of() -> str:
+    return "xcode-select --install" if sys.platform == "darwin" else "apt-get install g++"
 
 
 def _engines() -> Check:

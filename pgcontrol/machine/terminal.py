@@ -9,7 +9,14 @@ from pgcontrol.text import visible
 
 
 class Terminal(Console):
-    """Prints control characters as `\\\\x1b`; otherwise a name could hide text or change the window's title."""
+    """Prints control characters as `\\\\x1b`; otherwise a name could hide text or change the window's title.
+
+    Square brackets have no meaning: names may contain them.
+    """
+
+    def __init__(self, **options: Any):
+        """`options`: those of rich's console."""
+        super().__init__(markup=False, **options)
 
     def render_str(self, text: str, **how: Any) -> Text:
         """Text in rich's form; every printed string, table cell and title passes through here."""

@@ -27,6 +27,8 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import changed, load_with_meta, make_env
 
+SLOWEST = 1.0  # seconds for the image of one scene; without a graphics card it takes a tenth of that
+
 
 def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **further: Any) -> Recording:
     """An episode that a policy played from `seed`, as a recording; `further` sets its other fields."""
@@ -64,7 +66,11 @@ def video(options: VideoOptions, settings: Mapping[str, Any]) -> RenderResult:
         raise InputError(f"{options.out} exists already; choose another file, or pass --force")
     if options.out.suffix != ".mp4":
         raise InputError(f"--out {options.out}: must end in .mp4")
-    clip, say = clip_format(options), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
+    if all(run.suffix == ".npz" for run in options.runs):
+        for name in ("sampled", "overlay", "seed", *settings):
+            if name in settings or getattr(options, name) != getattr(VideoOptions, name):
+                raise InputError(f"--{name}: recordings are drawn as they were played; leave it out")
+    clip, say = clip_format(options), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True).print
     sampled, overlay = options.sampled, options.overlay
     return video_of_runs(options.runs, options.out, clip, options.seed, not sampled, overlay, settings, say)
 
@@ -118,11 +124,13 @@ def video_of_runs(
             recorded(policy, env, trace, seed, distributions=shown, **labels).save(recordings[i])
         try:
             timing = clip.timing([Recording.load(recording) for recording in recordings])
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename}: no such recording") from None
         except ValueError as error:
             raise InputError(error) from None
         out.parent.mkdir(parents=True, exist_ok=True)
-        say(f"{out}: drawing {timing.frames:,} frames, {float(timing.frames / timing.fps):.1f} s of film")
-        return render_clip(recordings, out, clip)
+        say(f"{out}: drawing {timing.frames:,} frames, {float(timing.frames / timing.fps):.1f} s of video")
+        return render_clip(recordings, out, clip, timeout=max(600.0, SLOWEST * timing.frames * len(recordings)))
 
 
 def render_pending(folder: RunFolder, clip: ClipFormat, say: Callable[[str], object]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+from pgcontrol_envs import plugins
 from pgcontrol_envs.gym_copies import Copies, came
 from pgcontrol_envs.physics import set_fields
 from pgcontrol_envs.task import Camera, Task
@@ -116,6 +117,7 @@ class ReplayedScene:
         assert recording.actions is not None
         self._recording, self._actions, self._size = recording, recording.actions, size
         try:
+            plugins.loaded()  # the environment may be registered by one of the user's plug-ins
             require_named(recording.env_id)
             self._env = Copies(recording.env_id, 1, render_mode="rgb_array")
             self._env.reset([0], [recording.seed])

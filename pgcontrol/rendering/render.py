@@ -103,7 +103,8 @@ class RenderJob:
             return None
         if code is None:
             self.kill()
-            raise RenderError(f"{name}: not rendered within {self.timeout:g} s; try a smaller size")
+            advice = "try a smaller --size or fewer --seconds"
+            raise RenderError(f"{name}: not rendered within {self.timeout:g} s; {advice}")
         self._output.seek(0)
         answer = last_line(self._output.read())
         self.kill()

@@ -9,6 +9,7 @@ from typing import Any
 from pgcontrol.arguments import CompareOptions, ReportOptions
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, takes
+from pgcontrol.parts import command
 from pgcontrol.reporting import page, tables, videos
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import found, results, trials
@@ -75,14 +76,14 @@ def compare(options: CompareOptions) -> Comparison:
         return _compared(options, sweep, executor, where, console)
     except KeyboardInterrupt:
         if executor.outlasts:
-            console.print("queued and running jobs continue; --cancel ends them", markup=False)
+            console.print("queued and running jobs continue; --cancel ends them")
         raise
 
 
 def _cancelled(sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
     if not executor.outlasts:
         raise InputError("--cancel: local runs end with the compare that started them; add --on slurm or --on ray")
-    console.print(f"{count(executor.cancel(where), 'job')} cancelled; their checkpoints are kept", markup=False)
+    console.print(f"{count(executor.cancel(where), 'job')} cancelled; their checkpoints are kept")
     queries = Queries(sweep, results.read(sweep), where)
     return Comparison(queries, None, [cell.name for cell in queries.missing])
 
@@ -91,7 +92,7 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
     if options.search_only and not sweep.search:
         raise InputError(f"--search-only: {options.sweep} has no search")
     dry, searched, before, file = options.dry_run, True, 0.0, found.file_of(sweep.path)
-    say = functools.partial(console.print, markup=False, soft_wrap=True)
+    say = functools.partial(console.print, soft_wrap=True)
     if note := outdated(sweep):
         say(note)
     require_found(sweep)
@@ -136,7 +137,7 @@ def carry_out(
     def finish(rows: Rows) -> None:
         nonlocal written
         queries = Queries(sweep, rows, where)
-        written = publish(queries, clips, lambda line: console.print(line, markup=False, soft_wrap=True))
+        written = publish(queries, clips, lambda line: console.print(line, soft_wrap=True))
 
     ran = run(sweep, executor, where, console, dry, again, before, meanwhile, finish, dirty)
     seconds = sum(ran.expected.values()) if ran.expected else None
@@ -156,11 +157,11 @@ def report(options: ReportOptions) -> Comparison:
     left_out = results.left_out(sweep, done)
     if not done and not Queries(sweep, done).trials:
         why = f" ({left_out})" if left_out else ""
-        raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")
+        raise NoResults(f"no results for {path} yet{why}; {command('compare', path)} runs them")
     where = options.runs or Path("runs") / path.stem
     results.refresh(sweep, done, where)  # not saved, because a running sweep may be adding rows
     queries, console = Queries(sweep, done, where), Terminal(quiet=options.quiet, highlight=False)
-    written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
+    written = publish(queries, options.clips, lambda line: console.print(line, soft_wrap=True))
     missing = [cell.name for cell in queries.missing]
     return Comparison(queries, written, missing, left_out=left_out)
 

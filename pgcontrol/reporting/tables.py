@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from rich import markup
 from rich.table import Table
 
 from pgcontrol.machine import files
@@ -234,5 +233,5 @@ def shown(sweep: Sweep) -> str:
 def terminal(queries: Queries) -> Table:
     table = Table(*COLUMNS[:-1])
     for line in lines(queries):
-        table.add_row(*map(markup.escape, line[:-1]))
+        table.add_row(*line[:-1])
     return table

@@ -54,6 +54,11 @@ def name_env(env: Any, more: str = "") -> None:
         raise error if isinstance(error, InputError) else InputError(str(error)) from None
 
 
+def is_env(name: str) -> bool:
+    """Whether a name is that of a task, possibly with settings, or of a `gym:` environment."""
+    return name.startswith("gym:") or name.partition("?")[0] in tasks()
+
+
 def settings_of(env: str) -> dict[str, tuple[Any, str]]:
     """Value and description of each setting `env.NAME` of a task; empty if the task does not exist."""
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pgcontrol.loggers.base import Logger
 from pgcontrol.machine import files
@@ -148,7 +148,8 @@ class Display:
         self._last_line = 0.0
         self._bar: Progress | None = None
         if self.console.is_terminal and not quiet:
-            columns = "{task.description}", BarColumn(bar_width=24), TaskProgressColumn(), "{task.fields[numbers]}"
+            named = TextColumn("{task.description}", markup=False)
+            columns = named, BarColumn(bar_width=24), TaskProgressColumn(), "{task.fields[numbers]}"
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
             self._task = self._bar.add_task(visible(title), total=total, completed=start, numbers="")
             self._bar.start()
@@ -167,7 +168,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """Print one line, above the bar if there is one."""
-        self.console.print(line, markup=False)
+        self.console.print(line)
 
     def __enter__(self) -> Self:
         return self

@@ -71,7 +71,7 @@ def run(
     """
 
     def say(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     done, missing, aside = _found(sweep, executor, where, dry, say, dirty)
     repeats = _chosen(sweep, done, again) if again else []

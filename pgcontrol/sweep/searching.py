@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pgcontrol.machine import locks, revisions
 from pgcontrol.measures.curves import STEPS
 from pgcontrol.options import InputError
+from pgcontrol.parts import command
 from pgcontrol.play import evaluate
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
@@ -137,7 +138,7 @@ def require_found(sweep: Sweep) -> None:
     if lender and (seen := sorted({cell.key.seed for cell in sweep.cells} & {*lender.seeds})):
         raise InputError(f"grid: seed = {seen[0]}: {other.name} has searched with it; use other seeds")
     if lender is None or not found.answers(found.file_of(other), lender):
-        advice = f"pgcontrol compare {other} --search-only"
+        advice = command("compare", other, "--search-only")
         why = "has changed since its search, or has another number of trials"
         raise InputError(f"search: {other.name} {why}: {advice}")
 

@@ -10,6 +10,7 @@ from typing import Any
 from pgcontrol.arguments import EPISODES
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, option, pick, read, suggest
+from pgcontrol.parts import command
 from pgcontrol.runs.config import flat
 from pgcontrol.sweep import family, found, on, references, search
 from pgcontrol.sweep.cell import Cell, Key, difference
@@ -165,7 +166,8 @@ def _found(path: Path, asked: Any, arms: Mapping[str, Settings]) -> dict[str, Se
         )
     (other,) = _others(path, "search", [asked])
     if not (here := found.read(found.file_of(other))):
-        raise InputError(f"search: {asked} has found no settings yet: pgcontrol compare {other} --search-only")
+        makes = command("compare", other, "--search-only")
+        raise InputError(f"search: {asked} has found no settings yet: {makes}")
     for arm in arms:
         if not any(name == arm or name.startswith(search.on_task(arm, "")) for name in here):
             raise InputError(f"search: {asked} has not searched arm {arm!r}; it has {', '.join(here)}")

@@ -22,7 +22,7 @@ class FewValues(Head):
 
     @dataclass(frozen=True)
     class Options:
-        """The settings, for example `--head.values 7`. `pgcontrol train --head NAME --help` shows help and limits."""
+        """The settings, for example `--head.values 7`. `pgcontrol train --head NAME --help` shows them."""
 
         values: int = option(5, "K: number of values of a joint", least=2, most=101)
 

@@ -43,9 +43,10 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
     return sizes | dataclasses.asdict(tokenizer.options)
 
 
-def flags(tokenizer: Tokenizer) -> str:
-    """The flags of a token head that uses it."""
-    return " ".join(f"--head.{name} {value}" for name, value in spec(tokenizer).items() if name != "joints")
+def flags(tokenizer: Tokenizer) -> list[str]:
+    """The flags of a token head that uses it, as words."""
+    named = {name: value for name, value in spec(tokenizer).items() if name != "joints"}
+    return [word for name, value in named.items() for word in (f"--head.{name}", str(value))]
 
 
 def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:

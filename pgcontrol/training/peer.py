@@ -63,12 +63,17 @@ def check(config: Config) -> None:
             raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not support it")
 
 
+def has(env_id: str) -> bool:
+    """Whether peers can train on a task: Gymnasium has it."""
+    return env_id.startswith("gym:") or split(env_id)[0] in gymnasium.registry
+
+
 def _gym_name(config: Config) -> GymName:
     """The environment as Gymnasium makes it. Raises InputError if Gymnasium does not have it."""
     if config.env.startswith("gym:"):
         return GymName.parse(config.env)
     name, args = split(config.env)
-    if name not in gymnasium.registry:
+    if not has(config.env):
         works = "Gymnasium's eleven MuJoCo tasks, such as Hopper-v5, and gym:ID or gym:MODULE:ID"
         raise InputError(f"env = {config.env!r}: peer {config.peer!r} trains only on {works}")
     return GymName(None, name, args)

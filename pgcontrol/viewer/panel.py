@@ -23,6 +23,7 @@ class Moment(messages.Snapshot):
         high: [A], upper bounds of the joints.
         action: [A], the chosen action; the first one of a chunk.
         draws: [count, A] samples of the agent's actions in this state; no rows for an agent that does not sample.
+        discrete: whether the agent chooses among values, such as bins.
     """
 
     title: str
@@ -33,20 +34,20 @@ class Moment(messages.Snapshot):
     high: np.ndarray
     action: np.ndarray
     draws: np.ndarray
+    discrete: bool
 
 
-def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Draws [count] of one joint -> places [COLUMNS], heights [COLUMNS] of at most 1, and whether values are discrete.
+def histogram(draws: np.ndarray, low: float, high: float, discrete: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Draws [count] of one joint -> places [COLUMNS] and heights [COLUMNS] of at most 1.
 
     Discrete values (bins, tokens) are columns. A continuous distribution is smoothed to remove sampling noise, except
     at the bounds, where clipping makes a column of its own.
     """
     unit = (2 * draws - low - high) / (high - low)
     heights = histograms(unit[:, None, None])[0, 0] / len(draws)
-    few = len(np.unique(draws)) < len(draws) / 2
-    if not few:
+    if not discrete:
         heights = smooth(heights, 3)
-    return np.linspace(low, high, COLUMNS), heights / heights.max(), few
+    return np.linspace(low, high, COLUMNS), heights / heights.max()
 
 
 class Panel(plugin.ViewerPlugin):
@@ -114,8 +115,8 @@ class Panel(plugin.ViewerPlugin):
         edge = 0.02 * (high - low)  # so that columns on a bound are fully visible
         implot.SetupAxesLimits(low - edge, high + edge, 0.0, 1.08, int(implot.Cond.Always.value))
         if len(draws):
-            places, heights, few = histogram(draws, low, high)
-            if few:
+            places, heights = histogram(draws, low, high, moment.discrete)
+            if moment.discrete:
                 implot.PlotBars("distribution", places.tolist(), heights.tolist(), (high - low) / COLUMNS)
             else:
                 implot.PlotShaded("distribution", places.tolist(), heights.tolist())

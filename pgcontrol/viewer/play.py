@@ -10,6 +10,7 @@ newest checkpoint at its start, and ends early if there has been a newer one for
 
 import collections.abc
 import copy
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -31,8 +32,7 @@ from pgcontrol.options import InputError, suggest
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Act, Episodes
-from pgcontrol.runs import checkpoint
-from pgcontrol.runs.catalog import name_env
+from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.load import changed, load_with_meta, make_env
 from pgcontrol.text import visible
 from pgcontrol.viewer.panel import Moment, Panel
@@ -50,6 +50,7 @@ class Agent(NamedTuple):
         draws: raw observation [1, O] -> samples of its actions, [count, A].
         newer: seed of an episode -> the agent that plays from now on, or None if it is still this one.
         steps: training steps of its policy; None: it has no policy.
+        discrete: whether it chooses among values, such as bins.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Agent(NamedTuple):
     draws: Callable[[Tensor], Tensor]
     newer: Callable[[int], "Agent | None"] = lambda _: None
     steps: int | None = None
+    discrete: bool = False
 
 
 def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
@@ -77,7 +79,8 @@ def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
     def newer(seed: int) -> Agent | None:
         return None if checkpoint.latest(where) == folder else policy_of(where, sampled, seed)[0]
 
-    return Agent(name, act, draws, newer, meta["steps"]), meta["policy"]["env"]
+    discrete = not policy.head.choice_spec.dtype.is_floating_point
+    return Agent(name, act, draws, newer, meta["steps"], discrete), meta["policy"]["env"]
 
 
 def find_agent(
@@ -91,7 +94,7 @@ def find_agent(
         InputError: there is no such folder or task.
     """
     if who == "policy" or where.exists():
-        if not where.exists() and str(where) in pgcontrol_envs.catalog():
+        if not where.exists() and catalog.is_env(str(where)):
             raise InputError(f"{where} is a task; without a run, use --agent zero or --agent random")
         agent, env_id = policy_of(where, sampled, seed)
         env = make_env(changed(env_id, settings), 1, seed)
@@ -99,10 +102,10 @@ def find_agent(
             return agent, env
     else:
         name = str(where)
-        if name.startswith("gym:"):
-            name_env(name)
-        elif name.partition("?")[0] not in (tasks := pgcontrol_envs.catalog()):
-            raise InputError(f"{name}: no such run or checkpoint folder, and no task{suggest(name, tasks)}")
+        if not catalog.is_env(name):
+            no = f"{name}: no such run or checkpoint folder, and no task"
+            raise InputError(f"{no}{suggest(name, catalog.tasks())}")
+        catalog.name_env(name)
         env = make_env(changed(name, settings), 1, seed)
     if who == "random":
         act, many = evaluate.random_agent(env, seed), evaluate.random_agent(env, seed + 1)
@@ -184,7 +187,7 @@ class Player(plugin.SimPlugin):
         """The message for the panel."""
         source = "" if self.agent.steps is None else f"trained for {self.agent.steps:,} steps"
         line = f"step {self.steps}  return {self.total:,.1f}  {self.over}"
-        return Moment(self.title, source, line, self.joints, *self.bounds, self.choice, self.draws)
+        return Moment(self.title, source, line, self.joints, *self.bounds, self.choice, self.draws, self.agent.discrete)
 
     @messages.handler
     def on_step(self, _: messages.StepEvent) -> None:
@@ -268,7 +271,7 @@ def play(
     except KeyboardInterrupt:
         print("\nstopped")
     except RuntimeError as error:  # from Studio's thread, some time after its start; only a port is the user's problem
-        if "port" not in str(error).lower():
+        if not re.search(r"\bport \d", str(error).lower()):
             raise
         raise InputError(f"--viewer {viewer}: {error}") from None
     finally:

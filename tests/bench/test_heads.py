@@ -1,7 +1,5 @@
 """The bench of heads: one row per head, each compared with the first in turns."""
 
-import json
-
 from pgcontrol.bench import heads
 
 
@@ -9,8 +7,7 @@ def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(heads, "REPEATS", 2)
     small = {"num_envs": 4, "rollout_steps": 64, "compile": "off", "threads": 1}
     names = ["gaussian", "binned", "utilities"]
-    result = heads.run("Reacher-v5", names, small, seconds=0.01, out=tmp_path / "heads.json")
-    assert json.loads((tmp_path / "heads.json").read_text()) == result
+    result = heads.run("Reacher-v5", names, small, seconds=0.01)
     assert list(result["rows"]) == names
     assert all(0 < row["low"] <= row["rate"] <= row["high"] for row in result["rows"].values())
     assert result["rows"]["gaussian"]["ratio"] == 1

@@ -9,7 +9,7 @@ import pytest
 from pgcontrol.charts.bars import Bar, bars
 from pgcontrol.charts.chart import Entry, hue, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
-from pgcontrol.charts.scale import CLOSE, Scale, fit
+from pgcontrol.charts.scale import CLOSE, Scale, fit, number
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,19 @@ def test_a_file_is_whole_and_its_words_are_apart(arms, apart):
     )
     assert ElementTree.fromstring(file).tag.endswith("svg")
     apart(file)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (999_700, "1M"),
+        (1.5e9, "1.5G"),
+        (-1500, "−1.5k"),
+        (-15, "−15"),
+        (1_200_000, "1.2M"),
+        (0.05, "0.05"),
+        (999.4, "999"),
+    ],
+)
+def test_numbers_of_axes(value, text):
+    assert number(value) == text

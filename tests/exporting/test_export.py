@@ -64,6 +64,17 @@ def test_parity_with_the_policy(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=False))
 
 
+def test_whole_numbers_are_rounded_as_by_the_policy():
+    bounds = {"low": [-0.49] * 3, "high": [4.49] * 3, "shapes": [[6], [3], True]}  # of whole numbers from 0 to 4
+    policy = policy_of(spec_of(("gaussian", {})) | bounds)
+    acting = export.Acting(policy, sampled=False)
+    obs = acting.inputs(64, 0)["obs"]
+    (action,) = export.session(export.to_onnx(acting)).run(None, {"obs": obs.numpy()})
+    assert np.array_equal(action, policy.predict(obs))
+    assert np.array_equal(action, action.round())
+    check_parity(acting)
+
+
 # all heads, and a variant with another sampler; a graph takes a second
 SAMPLERS = [
     pytest.param(

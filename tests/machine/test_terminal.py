@@ -32,6 +32,17 @@ def test_a_terminal_shows_them_wherever_words_stand():
     assert visible(out.getvalue()) == out.getvalue()
 
 
+def test_square_brackets_are_letters():
+    """A run's name may contain them; for rich, `[b]` is bold text and `[/b]` an error."""
+    out = io.StringIO()
+    terminal = Terminal(file=out, force_terminal=False, width=200)
+    table = Table("a[b]c", title="runs/[/b]x")
+    table.add_row("[red]d")
+    terminal.print(table)
+    terminal.print("[/b]")
+    assert all(word in out.getvalue() for word in ("a[b]c", "runs/[/b]x", "[red]d", "[/b]\n"))
+
+
 def test_an_error_shows_them(tmp_path, capsys):
     """Of the command line, and of a file that is read."""
     file = tmp_path / "sweep.yaml"

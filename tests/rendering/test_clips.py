@@ -155,7 +155,7 @@ def test_a_stopped_film_is_announced_and_leaves_nothing(render_as, tmp_path, mon
             cli.main(["video", recording.name, "--out", "a.mp4"])
     finally:
         signal.signal(signal.SIGTERM, former)
-    assert capsys.readouterr() == ("a.mp4: drawing 7 frames, 0.3 s of film\n", "pgcontrol: interrupted\n")
+    assert capsys.readouterr() == ("a.mp4: drawing 7 frames, 0.3 s of video\n", "pgcontrol: interrupted\n")
     assert list(tmp_path.iterdir()) == [recording]
 
 

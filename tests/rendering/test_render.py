@@ -101,6 +101,23 @@ def test_a_gymnasium_env_is_played_again(backend, tmp_path):
         scene.draw(4)
 
 
+OWN = """
+import gymnasium
+
+if "Own-v0" not in gymnasium.registry:
+    gymnasium.register("Own-v0", "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv", max_episode_steps=9)
+"""
+
+
+def test_a_gymnasium_env_of_a_plugin_file_is_found_in_the_render_process(backend, tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.setenv("PGCONTROL_PLUGINS", str(tmp_path / "own.py"))
+    actions = np.zeros((3, 1), np.float32)
+    recording = Recording("gym:Own-v0", 5, 0.04, np.ones(3), actions=actions, head="gaussian")
+    job = RenderJob([saved(recording, tmp_path)], tmp_path / "a.mp4", SMALL, timeout=120, backend=backend)
+    assert finish(job).frames == 4
+
+
 @pytest.mark.parametrize(
     ("recording", "message"),
     [

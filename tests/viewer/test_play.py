@@ -220,16 +220,15 @@ def test_chunks_are_played_in_order(tmp_path):
 
 def test_columns_of_bins_and_curves_of_gaussians():
     rng = np.random.default_rng(0)
-    places, heights, few = histogram(rng.choice([-1.0, 0.0, 1.0], 600, p=[0.5, 0.25, 0.25]), -1, 1)
-    assert few
+    places, heights = histogram(rng.choice([-1.0, 0.0, 1.0], 600, p=[0.5, 0.25, 0.25]), -1, 1, discrete=True)
     assert places[heights > 0].tolist() == [-1.0, 0.0, 1.0]
     assert heights.max() == 1
-    _, heights, few = histogram(rng.normal(0, 0.2, 600).clip(-1, 1), -1, 1)
-    assert not few
+    _, heights = histogram(rng.normal(0, 0.2, 600).clip(-1, 1), -1, 1, discrete=False)
     assert abs(int(heights.argmax()) - COLUMNS // 2) <= 5
     assert np.abs(np.diff(heights)).max() < 0.3  # smooth
     # two peaks stay two, and what is clipped stands on the bound
-    _, heights, _ = histogram(np.concatenate((rng.normal(-0.5, 0.1, 300), np.full(200, 1.0))), -1, 1)
+    draws = np.concatenate((rng.normal(-0.5, 0.1, 300), np.full(200, 1.0)))  # half of them are equal
+    _, heights = histogram(draws, -1, 1, discrete=False)
     assert heights[-1] == 1
     assert heights[COLUMNS // 2 : -1].max() < 0.2
 
@@ -239,6 +238,8 @@ def test_columns_of_bins_and_curves_of_gaussians():
     [
         ("play nowhere", "nowhere: no such run or checkpoint folder"),
         ("play Hopper-v5", "Hopper-v5 is a task; without a run, use --agent zero or --agent random"),
+        ("play Hopper-v5?frame_skip=2", "Hopper-v5?frame_skip=2 is a task; without a run, use --agent zero"),
+        ("play gym:Pendulum-v1", "gym:Pendulum-v1 is a task; without a run, use --agent zero or --agent random"),
         ("play Hoper-v5 --agent zero", "Hoper-v5: no such run or checkpoint folder, and no task; did you mean"),
         ("play gym:Pendulum-v1 --agent zero", "gym:Pendulum-v1 has no MuJoCo model"),
         ("play Hopper-v5 --agent zero --viewer native", "there is no display for a window; use --viewer web"),
