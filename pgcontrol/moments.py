@@ -111,8 +111,8 @@ class RewardScale(nn.Module):
         self.outlier: tuple[int, float] | None = None  # environment and reward, if `merge_moments` bounded a batch
         self.mean, self.var, self.count = (nn.Buffer(torch.tensor(x, dtype=torch.float64)) for x in (0.0, 1.0, 0.0))
 
-    def forward(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
-        """Raw rewards [T, N] -> scaled float32 [T, N]; updates the moments first."""
+    def forward(self, reward: Tensor, discount: Tensor, done: Tensor, played: Tensor | None = None) -> Tensor:
+        """Raw rewards [T, N] -> scaled float32 [T, N]; updates the moments first, from the rows `played` [T, N]."""
         if not self.enabled:
             return reward.float()
         returns, carry = torch.empty_like(reward), self.carry
@@ -121,7 +121,7 @@ class RewardScale(nn.Module):
             carry = returns[t].masked_fill(done[t], 0.0)
         self.carry.copy_(carry)
         self.outlier = None
-        if merge_moments(self.mean, self.var, self.count, returns.flatten()):
+        if merge_moments(self.mean, self.var, self.count, returns.flatten() if played is None else returns[played]):
             t, env = divmod(int(reward.abs().argmax()), reward.shape[1])
             self.outlier = env, float(reward[t, env])
             most = CLIP * self.var.sqrt()  # otherwise the sum would carry the outlier into later batches

@@ -17,6 +17,8 @@ from pgcontrol.machine.tensors import named, under
 from pgcontrol.moments import Normaliser
 from pgcontrol.trunks.base import Trunk
 
+WIDENINGS = 4  # fits of the width of a symmetric policy
+
 
 class Evaluation(NamedTuple):
     """What an update needs for B samples under the current weights.
@@ -155,6 +157,20 @@ class Policy(Flat):
             return self.respond(obs, self.head.noise(obs.shape[0], rng))
         choice = self.head.mode(self.params(self.normaliser(obs)))
         return self.head.decode(choice), choice
+
+    @torch.no_grad()
+    def widen(self, std: float, obs: Tensor) -> None:
+        """Change the head's weights so that the policy has standard deviation `std`; see `Head.widen`.
+
+        Args:
+            std: in half-ranges, averaged over the states.
+            obs: [B, O], raw observations of the states in which the width is measured.
+        """
+        obs = self.normaliser(obs)
+        features, asked = self.features(obs), std
+        for _ in range(WIDENINGS if self.mirror else 1):  # the mean with the mirrored params has another width
+            self.head.widen(asked, features)
+            asked *= std / max(float(self.head.width(self.params(obs))), 1e-6)
 
     @torch.no_grad()
     def draws(self, obs: Tensor, count: int, rng: Generator) -> Tensor:

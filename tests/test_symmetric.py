@@ -91,3 +91,16 @@ def test_a_mirror_may_be_of_arrays():
     env = TaskVecEnv(Arrays, 1)
     config = configure(SMALL)
     assert policy_spec(config, env) == policy_spec(config, TaskVecEnv(Go1, 1))
+
+
+@pytest.mark.parametrize("name", [name for name in ABLE if name != "utilities"])  # values have no width
+def test_a_symmetric_policy_is_as_wide_as_asked(name):
+    """The mean of params and mirrored params has another width than the head alone."""
+    learner = Learner(configure(SMALL | {"head": name}))
+    learner.update()
+    policy = learner.policy
+    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(0))
+    learner.widen(0.3)
+    assert learner.watch.visited is not None
+    params = policy.params(policy.normaliser(learner.watch.visited))
+    assert float(policy.head.width(params)) == pytest.approx(0.3, rel=0.1)

@@ -88,7 +88,7 @@ class Dataset:
         return f"gym:{spec.id}" if spec.id in gymnasium.registry else None
 
     def require_env(self, env: str, obs_size: int, low: np.ndarray, high: np.ndarray) -> None:
-        """Check that it can be data of a task.
+        """Check that the dataset fits a task.
 
         Raises:
             InputError: observations or actions have another size; the message names both.

@@ -211,6 +211,10 @@ class Head(nn.Module):
             raise InputError(f"head {self.name!r} cannot be widened: it does not define `widen`")
         temper(self.parameters(), lambda: self.describe(self(features))["std"], std)
 
+    def width(self, params: Tensor) -> Tensor:
+        """The standard deviation that `widen` sets, in half-ranges, averaged over rows."""
+        return self.describe(params)["std"]
+
     def joint_stds(self, features: Tensor) -> Tensor:
         """Standard deviation of each joint's decoded action, averaged over rows, [A]."""
         described = self.describe(self(features))

@@ -14,7 +14,6 @@ from pgcontrol.heads.normal import Deviations
 class DiagonalGaussian(Continuous):
     """An independent Gaussian for every joint; subclasses define log σ.
 
-
     params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so its log-probability
     is the one of the Gaussian; `decode` clips at the joint's bounds.
     """

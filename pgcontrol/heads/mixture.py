@@ -66,9 +66,19 @@ class Mixture(Continuous):
         bias[:, -self.joints :] = math.log(self.options.within(std))
         weight[:, -self.joints :] = 0.0
 
+    def width(self, params: Tensor) -> Tensor:
+        """That of the components, without the distances between them."""
+        return self.describe(params)["component_std"]
+
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Permute the means and σ of each component; flip the signs of the means."""
-        weight, mean, log_std = params.split((1, self.joints, self.joints), -1)
+        """Permute the means and σ; flip the signs of the means. Components change places in pairs.
+
+        So a state that is its own mirror image can have two modes that are mirror images of each other. With an odd
+        number of components, the last one stays.
+        """
+        pairs = torch.arange(self.components, device=params.device)
+        pairs = torch.where(pairs < self.components // 2 * 2, pairs ^ 1, pairs)
+        weight, mean, log_std = params[:, pairs].split((1, self.joints, self.joints), -1)
         return torch.cat((weight, mean[..., order] * sign, log_std[..., order]), -1)
 
     def noise(self, count: int, rng: Generator) -> Tensor:

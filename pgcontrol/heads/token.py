@@ -102,7 +102,7 @@ class Token(Head):
             found = files.load(Path(source))
             self._check_joints(found.joints)
             if files.spec(found) != files.spec(self.tokenizer):
-                raise InputError(f"head.source {source} holds another tokenizer; pass {files.flags(found)}")
+                raise InputError(f"head.source {source} holds another tokenizer; pass {' '.join(files.flags(found))}")
             self.tokenizer.load_state_dict(found.state_dict())
             return
         self.tokenizer.require()

@@ -354,8 +354,7 @@ def widen_makes_it_as_wide_as_asked_where_it_was(head: Head) -> None:
         # in most states: if two modes are nearly equal or near each other, the other one may become the highest
         shift = float((unit(head.decode(head.mode(head(features)))[:, 0]) - before).abs().mean(1).median())
         require(shift < 0.2, f"widen({std}): moves the mode by {shift:.2g} half-ranges")
-        said = head.describe(head(features))
-        widths.append(float(said.get("component_std", said["std"])))
+        widths.append(float(head.width(head(features))))
     narrow, wide, again = widths
     fits = wide > 0.36 and narrow < 0.7 * wide and abs(again - narrow) < 0.3 * narrow
     require(fits, f"widen to 0.1, 0.4 and 0.1: std is {narrow:.2g}, {wide:.2g} and {again:.2g}")

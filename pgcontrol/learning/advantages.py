@@ -43,6 +43,7 @@ class Estimator:
     """Computes an Estimate from Trajectories."""
 
     Options: ClassVar[type] = NoOptions
+    needs: ClassVar[tuple[str, ...]] = ()  # names of options of another part that it reads
 
     def __init__(self, options: Any):
         self.options = options
@@ -269,6 +270,8 @@ def group_relative(trajectories: Trajectories, size: int) -> Tensor:
 
 class GroupRelative(Estimator):
     """(G − mean) / std over a group with a common start: GRPO. The sampling scheme defines the option `group_size`."""
+
+    needs = ("group_size",)
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
         return Estimate(group_relative(trajectories, self.options.group_size), returns(trajectories))

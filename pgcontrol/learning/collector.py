@@ -146,7 +146,9 @@ class Collector:
             raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self._played += int(played.sum())
         self.metrics = {name: sum(values) / len(values) for name, values in measured.items()}
-        decay = self.gamma ** played.double()
+        # a broken step does not count: with reward 0 and V of the state before it, its TD error is then 0, so that the
+        # advantages of earlier steps are not biased
+        decay = self.gamma ** (played - bad.long()).double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
             raw_next=raw_next,
@@ -156,7 +158,7 @@ class Collector:
             log_prob=log_prob,
             value=value,
             next_value=next_value,
-            reward=self.reward_scale(reward, decay, terminated | truncated),
+            reward=self.reward_scale(reward, decay, terminated | truncated, ~idle),
             reward_scale=self.reward_scale.divisor,
             discount=(decay * ~(terminated | idle)).float(),
             terminated=terminated,
@@ -239,14 +241,15 @@ class Collector:
         """
         chunk = action.to(self.env.device).unbind(1)
         playing = ~self.over
-        step = self._finite(t, self.env.step(chunk[0], playing if self.over.any() else None), obs, chunk[0])
+        step = self.env.step(chunk[0], playing if self.over.any() else None)
+        step = self._finite(t, step, obs, chunk[0], playing)
         reward, played = step.reward, playing.long()
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):
             going = playing & ~(step.terminated | step.truncated)
             if not going.any():
                 break
-            after = self._finite(t, self.env.step(action, active=going), step.obs, action)
+            after = self._finite(t, self.env.step(action, active=going), step.obs, action, going)
             gain = torch.where(going, after.reward, 0.0)
             reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
             obs = torch.where(going.unsqueeze(1), after.obs, step.obs)
@@ -290,19 +293,22 @@ class Collector:
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 
-    def _finite(self, t: int, step: Step, obs: Tensor, action: Tensor) -> Step:
-        """The step, in which bad environments are truncated at the observation before it, `obs`, with reward 0."""
+    def _finite(self, t: int, step: Step, obs: Tensor, action: Tensor, active: Tensor) -> Step:
+        """The step, in which bad environments are truncated at the observation before it, `obs`, with reward 0.
+
+        Environments that are not `active` [N] have been reported before.
+        """
         if step.unstable is None and math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
         broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
-        if broken.all():
+        if (broken & active).all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
-        if (broken & ~self.over).any():
-            names = self._names((broken & ~self.over).nonzero().squeeze(1))
+        if (broken & active).any():
+            names = self._names((broken & active).nonzero().squeeze(1))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
         if step.unstable is not None:  # the simulator has given a warning
             broken = broken | step.unstable
-        bad = broken & ~self.over  # idle environments were reported before
+        bad = broken & active
         self._bad[t] |= bad
         for i in bad.nonzero().flatten().tolist():
             played = self._played + t * self.total_envs

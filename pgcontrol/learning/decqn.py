@@ -77,6 +77,11 @@ class DecQN(Rule):
         self.replay = ReplayBuffer(options.capacity, policy.normaliser.mean.numel(), policy.head.choice_spec)
 
     @classmethod
+    def stored(cls, options: Any) -> tuple[str, ...]:
+        """Those of the transitions in the replay buffer."""
+        return ("gamma", "n_step", "capacity")
+
+    @classmethod
     def trains(cls, head: type[Head]) -> bool:
         """Heads whose params are utilities."""
         return issubclass(head, Utilities)

@@ -76,6 +76,7 @@ def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, A
 
 
 def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
+    """The step and the new state of plain gradient descent."""
     return gradient * rate, state._replace(steps=state.steps + 1)
 
 

@@ -55,7 +55,7 @@ class ClippedSurrogate(Rule):
         target_kl: float | None = option(None, "stop an update when KL exceeds 1.5 times this; none: off", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
         reuse: int = option(1, "M: number of rollouts that an update uses; the last one is new", least=1, most=100)
-        adaptive_kl: float | None = option(None, "adapt the step size to keep KL near this; none: off", above=0)
+        adaptive_kl: float | None = option(None, "adapt the step size to keep approx_kl near this; none: off", above=0)
         critic_epochs: int = option(
             0,
             "extra passes for the critic only, after the policy's; the only ones if value_coef is 0",
@@ -91,6 +91,11 @@ class ClippedSurrogate(Rule):
                 what = f"estimator {type(self.estimator).__name__} cannot correct for older policies"
                 raise InputError(f"algorithm.reuse = {options.reuse}: {what}; set it to 1")
             self.past = Past(policy, self.estimator, options.reuse - 1)
+
+    @classmethod
+    def stored(cls, options: Any) -> tuple[str, ...]:
+        """Older rollouts hold discounts."""
+        return ("gamma",) if options.reuse > 1 else ()
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -247,7 +252,12 @@ class ClippedSurrogate(Rule):
         return samples._replace(advantage=advantage, target=target)
 
     def adjust(self, metrics: dict[str, float], progress: float) -> dict[str, float]:
-        """Adapt the step size and the weight of the entropy for the next update. Returns the current weight."""
+        """Adapt the step size and the weight of the entropy for the next update. Returns the current weight.
+
+        Step size: by a factor of 1.5 if the KL is more than twice or less than half of what is asked, as Schulman et
+        al. 2017 (section 4) adapt the weight of a KL penalty. Weight of the entropy: by a factor of at most e^0.5, in
+        proportion to what is missing; the factor was chosen by hand.
+        """
         options, row = self.options, dict[str, float]()
         if options.adaptive_kl is not None:
             ratio = metrics["approx_kl"] / options.adaptive_kl
@@ -271,12 +281,16 @@ class ClippedSurrogate(Rule):
         return super().state() | entropy | {"scale": self.scale} | critic | past
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore from a checkpoint. Raises ValueError if the shapes of the weights differ."""
+        """Restore from a checkpoint. Raises ValueError if the shapes of the weights differ.
+
+        What an option adapts is restored only while the option is on; a resumed run may have changed it.
+        """
         super().load_state(state)
-        # both are missing in older checkpoints
-        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()
-        self.entropy_penalty = state.get("entropy_penalty", self.entropy_penalty).clone()
-        self.scale = state["scale"].clone()
+        options = self.options
+        adapted = {"entropy_coef": options.entropy_target is not None, "scale": options.adaptive_kl is not None}
+        adapted["entropy_penalty"] = options.entropy_target is not None and options.entropy_penalty
+        for name in (name for name, on in adapted.items() if on and name in state):  # older checkpoints lack some
+            setattr(self, name, state[name].clone())
         if self.critic_fit:
             self.critic_fit.load_state(state)
         if self.past:

@@ -67,11 +67,13 @@ class Rollout:
         return values_of(value, self.seen, self.finals)
 
     def subsample(self, x: Tensor) -> Tensor:
-        """Evenly spaced rows of x [T, N, ...] as one batch of at least 256 samples, or all if there are fewer.
+        """Evenly spaced rows of x [T, N, ...], without idle ones, as one batch of some 256 samples or more.
 
         Used for logging only: heads without closed forms would otherwise spend more time on metrics than on updates.
         """
-        return x[:: max(1, self.bad.numel() // 256)].flatten(0, 1)
+        every = max(1, self.bad.numel() // 256)
+        some, played = x[::every], ~self.idle[::every]
+        return some.flatten(0, 1) if played.all() or not played.any() else some[played]
 
     @property
     def masked(self) -> Tensor:

@@ -72,6 +72,11 @@ class Rule:
         """
 
     @classmethod
+    def stored(cls, options: Any) -> tuple[str, ...]:
+        """Names of options on which data in the rule's state depends, so that a resumed run keeps them."""
+        return ()
+
+    @classmethod
     def trains(cls, head: type[Head]) -> bool:
         """Whether the rule can train this kind of head; the default is yes."""
         return True

@@ -93,6 +93,8 @@ class Past:
     def add(self, rollout: Rollout) -> None:
         """Add a rollout; if there are too many, the oldest one is removed."""
         new = kept(rollout, self.policy)
+        if self.rows is not None and len(self.rows.reward) != len(new.reward):
+            self.rows = None  # a resumed run has another length of rollouts
         if self.rows is not None:
             width = (self.most - 1) * new.reward.shape[1]
             old = trees.each(lambda x: x[:, max(0, x.shape[1] - width) :], self.rows)

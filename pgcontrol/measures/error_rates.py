@@ -38,7 +38,7 @@ class Rates:
 
     @property
     def precision(self) -> str:
-        """The fraction of the runs with the verdict that have it rightly, with its 95 % interval."""
+        """The fraction of the runs with the verdict for which it is right, with its 95 % interval."""
         return fraction(self.both, self.said)
 
     @property

@@ -43,10 +43,10 @@ def chances(n: int, m: int, paired: bool) -> np.ndarray:
 class Shares:
     """The differences between an arm and the baseline for all pairs, as shares of the baseline's score.
 
-    A pair is a run of the arm and a run of the baseline on the same task. If runs are paired by seed, it is the means
-    of two seeds (possibly the same one twice) of both: then the number of pairs won is the signed-rank statistic (Tukey
-    1949).
-    That an arm scores a share s more means that its scores are distributed like y + s |y| with the baseline's scores y.
+    A pair is a run of the arm and a run of the baseline on the same task. If runs are paired by seed, a pair compares
+    the mean of two seeds (possibly the same one twice) of the arm with that of the baseline. The number of pairs won is
+    then the signed-rank statistic (Tukey 1949). That an arm scores a share s more means that its scores are distributed
+    like y + s |y| with the baseline's scores y.
 
     Attributes:
         ordered: [N], increasing.

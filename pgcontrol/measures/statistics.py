@@ -92,14 +92,14 @@ def standard_error(values: np.ndarray) -> float | None:
 
 
 def enough(spread: float, error: float, episodes: int) -> float:
-    """How many episodes would bring the standard error of a score under `SHARE` of what seeds differ by.
+    """How many episodes would bring the standard error of a score under `SHARE` of the deviation between seeds.
 
-    It falls with the root of their number. Infinite where seeds do not differ and episodes do.
+    The error falls with the square root of the number of episodes. Infinite if seeds do not differ, but episodes do.
 
     Args:
         spread: deviation of the scores of an arm's seeds.
         error: standard error of a score.
-        episodes: that it was scored by.
+        episodes: number of episodes behind a score.
     """
     if error == 0:
         return 1

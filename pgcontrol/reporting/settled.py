@@ -203,8 +203,7 @@ def definitions(queries: Queries) -> dict[str, str]:
         f"{BETTER}, {WORSE}": f"an exact test ({test}) finds that the runs of one arm win more pairs, {level}"
         f"{diverged}; a few failed runs do not change the word, but the worst run and the lower quartile show them",
         EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the other arm's score, "
-        f"{level}, and on each task the interquartile means differ by less; it is also said where a smaller difference "
-        "is significant",
+        f"{level}, and on each task the interquartile means differ by less; a significant difference can be that small",
         OPEN: "neither; this is no sign that the arms are equal",
         "significant, in what follows": "said of each comparison by itself, without a correction",
     } | ({TOGETHER: TOGETHER_MEANS} if together else {})

@@ -35,7 +35,7 @@ class Unscored(InputError):
 
 
 class Unclean(InputError):
-    """A row of a tree with uncommitted changes does not belong into a committed file."""
+    """A row of a tree with uncommitted changes must not be added to a committed file."""
 
 
 def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:

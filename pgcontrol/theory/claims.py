@@ -181,8 +181,8 @@ def racing() -> Result:
 def spectrum() -> Result:
     """GAE(λ) with a wrong critic trades bias for variance as λ goes from 0 to 1 (Schulman et al. 2016, section 3).
 
-    The critic predicts half of the value.
-    Both are exact sums over every path. λ = 0 is the TD error and λ = 1 is return − V (eq. 17, 18), up to rounding.
+    The critic predicts half of the value. Bias and variance are exact sums over every path. λ = 0 is the TD error and
+    λ = 1 is return − V (eq. 17, 18), up to rounding.
     """
     mdp, theta, truth, paths, value = _stage()
     seen = world.trajectories(mdp, paths, 0.5 * value)

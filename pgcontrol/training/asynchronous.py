@@ -133,7 +133,7 @@ class Workers:
     def _start(self) -> Shared:
         context = multiprocessing.get_context("spawn")  # a fork copies the locks of threads, but not the threads
         learner, config = self.learner, self.learner.config
-        count = config.algorithm.options.workers
+        count = learner.processes
         weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(learner).items()}
         news = context.Queue(4 * count)  # bounded, so that workers wait until their results are read
         steps, stop = context.Value("q", learner.steps), context.Event()
@@ -192,7 +192,7 @@ def update(worker: Learner, shared: Shared) -> dict[str, float]:
         bounded = shared.normaliser.update(rollout.raw_obs[~rollout.idle], worker.settled)
     row |= worker.outliers(rollout, bounded)
     difference = worker.policy.theta - before["theta"]
-    shared.weights["theta"].add_(difference, alpha=1 / worker.config.algorithm.options.workers)
+    shared.weights["theta"].add_(difference, alpha=1 / worker.processes)
     for name, tensor in moving(worker).items():
         if name != "theta":
             shared.weights[name].copy_(tensor)

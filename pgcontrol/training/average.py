@@ -18,14 +18,27 @@ class Average:
     def __init__(self, policy: Policy, start: float | None):
         """`start`: fraction of the budget after which weights are averaged; None: never."""
         self.policy, self.start = policy, start
-        self.mean = torch.zeros_like(policy.theta, dtype=torch.float64)
+        self.decoding: list[Tensor] = []  # the head's buffers: with others, its weights have another meaning
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the weights so far, because those that follow have another meaning."""
+        self.mean = torch.zeros_like(self.policy.theta, dtype=torch.float64)
         self.count = torch.zeros((), dtype=torch.int64)
 
     def take(self, progress: float) -> None:
-        """Add the weights after an update; `progress` is the fraction of the budget that is used."""
-        if self.start is not None and progress >= self.start:
-            self.count = self.count + 1
-            self.mean = self.mean + (self.policy.theta - self.mean) / self.count
+        """Add the weights after an update; `progress` is the fraction of the budget that is used.
+
+        The mean begins again after a refit of the head's decoding.
+        """
+        if self.start is None or progress < self.start:
+            return
+        now = list(self.policy.head.buffers())
+        if self.decoding and not all(map(torch.equal, self.decoding, now)):
+            self.restart()
+        self.decoding = [buffer.clone() for buffer in now]
+        self.count = self.count + 1
+        self.mean = self.mean + (self.policy.theta - self.mean) / self.count
 
     def played(self) -> Policy:
         """A copy of the policy with the mean weights, or the policy itself if there are none yet."""
@@ -39,7 +52,11 @@ class Average:
         """Tensors for a checkpoint; empty before the first update that is averaged."""
         return {AVERAGE: self.mean, f"{AVERAGE}_count": self.count} if self.count else {}
 
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Continue from a checkpoint's tensors."""
-        if AVERAGE in tensors:
+    def load_state(self, tensors: dict[str, Tensor], progress: float) -> None:
+        """Continue from a checkpoint's tensors.
+
+        A resumed run may have another budget or another start. If its average has not begun, the old one is dropped.
+        """
+        if AVERAGE in tensors and self.start is not None and progress >= self.start:
             self.mean, self.count = tensors[AVERAGE].clone(), tensors[f"{AVERAGE}_count"].clone()
+            self.decoding = [buffer.clone() for buffer in self.policy.head.buffers()]

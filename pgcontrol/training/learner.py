@@ -75,6 +75,7 @@ class Learner:
         memory.require_training(config, ranks=ranks)  # a first estimate, before an environment is created
         # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit
         self.asynchronous = algorithm.sampling.asynchronous
+        self.processes = algorithm.sampling.processes(options)
         self.seeds = stream_seeds(config.seed)
         # asynchronous workers have one thread each, and a device needs none; then these are for evaluations
         wanted = config.threads or int(self.asynchronous) or (usable_cpus() if config.physics == "warp" else 0)
@@ -118,6 +119,9 @@ class Learner:
             self.average = Average(self.policy, config.average_from)
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.rollout: Rollout | None = None  # the rollout of the last update
+        if fresh and self.asynchronous and type(self.policy.head).adapt is not Head.adapt:
+            what = f"the decoding of head {self.policy.head.name!r} stays as it is"
+            self.remarks.append(f"{what}: the workers of {config.algorithm.name!r} do not refit it")
         if fresh and self.env.time_limit is None:
             cut = f"no time limit: evaluations cut episodes after {LONGEST:,} steps"
             self.remarks.append(f"{config.env} has {cut}; --env.max_episode_steps N sets one")
@@ -182,7 +186,10 @@ class Learner:
         row["time/update"] = time.perf_counter() - before
         with torch.no_grad():  # change of the policy in this update, in nats per choice, for every rule
             after = self.policy.params(rollout.subsample(rollout.obs))
-            row["train/kl"] = float(self.policy.head.kl(rollout.subsample(rollout.params), after).mean())
+            sampled = rollout.subsample(rollout.params)
+            row["train/kl"] = float(self.policy.head.kl(sampled, after).mean())
+            described = self.policy.head.describe(sampled)  # now: a refit would give the params another meaning
+            row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         last = self.steps + rollout.steps >= self.config.total_steps
         return row | self.watch(self.updates, rollout, estimate.advantage, last)
 
@@ -242,9 +249,7 @@ class Learner:
 
     @torch.no_grad()
     def report(self, rollout: Rollout, row: dict[str, float], began: float) -> dict[str, float]:
-        """Count an update that started at time `began`. Returns its row with the metrics of the head and the times."""
-        described = self.policy.head.describe(rollout.subsample(rollout.params))
-        row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
+        """Count an update that started at time `began`. Returns its row with further metrics and the times."""
         row |= {"rollout/quarantined": int(rollout.bad.sum())}
         row |= {f"rollout/{name}": value for name, value in self.collector.metrics.items()}
         row |= {f"time/{name}": seconds for name, seconds in self.collector.seconds.items()}
@@ -285,7 +290,8 @@ class Learner:
             raise InputError(f"the policies in the workers of {self.config.algorithm.name!r} cannot be widened")
         obs = self.ranks.join(self.collector.obs) if self.watch.visited is None else self.watch.visited
         with devices.on(self.device):
-            self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs.to(self.device))))
+            self.policy.widen(std, obs.to(self.device))
+        self.average.restart()
 
     def close(self) -> None:
         """Release the resources of the run."""
@@ -331,11 +337,11 @@ class Learner:
         tensors = {name: x if name.startswith(stays) else x.to(self.device) for name, x in tensors.items()}
         try:
             self.rule.load_state(under("rule.", tensors))
-            self.average.load_state(tensors)
             self.watch.load_state(under("watch.", tensors))
             if self.prior:
                 self.prior.load_state(under("prior.", tensors))
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
+            self.average.load_state(tensors, self.progress)
             for name in KEPT:
                 stream = getattr(self, name)
                 if moved:  # another device's streams have other states

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
 from pgcontrol.runs.config import Config, flat
-from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.load import env_to_play, load_with_meta
 
 # weights and buffers that are taken from the prior: all except the critic's
 ACTOR = ("normaliser.", "actor_trunk.", "head.")
@@ -71,17 +72,17 @@ class Prior:
             obs = torch.cat(visited).to(self.policy.theta.device)
             some = obs[:: max(1, len(obs) // STATES)]
             with devices.on(self.policy.theta.device):
-                self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
+                self.policy.widen(self.config.prior_std, some)
         self.origin = self.policy.theta.clone()
         self.prior_return.fill_(self._play(seed, threads))
         return f"{self.config.prior}: mean return {self.prior_return:,.1f} with sampled actions, at the start"
 
     def _play(self, seed: int, threads: int, watch: evaluate.OnStep | None = None) -> float:
         """Mean return of sampled actions over `eval_episodes`."""
-        env = make_env(self.config.env, self.config.eval_episodes, seed, threads)
-        played = evaluate.episodes(env, evaluate.policy_agent(self.policy.here(), False, seed), seed, on_step=watch)
-        env.close()
-        return float(played.returns.mean())
+        count = self.config.eval_episodes
+        with closing(env_to_play(self.config.env, count, seed, threads)) as env:
+            agent = evaluate.policy_agent(self.policy.here(), False, seed)
+            return float(evaluate.episodes(env, agent, seed, on_step=watch, count=count).returns.mean())
 
     def beside(self, rollout: Rollout, progress: float) -> Rollout:
         """Add the prior's params and the current KL coefficient to a rollout."""
@@ -90,8 +91,10 @@ class Prior:
         return dataclasses.replace(rollout, prior=params.unflatten(0, rollout.log_prob.shape), prior_weight=weight)
 
     def prior_weight(self, progress: float) -> float:
-        """The coefficient of KL(policy || prior) at this fraction of the budget."""
-        return self.config.prior_kl * max(0.0, 1 - progress / self.config.prior_kl_until)
+        """The coefficient of KL(policy || prior) at this fraction of the budget; it decays while the policy learns."""
+        before = self.config.prior_warmup / self.config.total_steps if self.critic_fit.learns else 0.0
+        learned = max(0.0, progress - before) / (1 - before) if before < 1 else 0.0
+        return self.config.prior_kl * max(0.0, 1 - learned / self.config.prior_kl_until)
 
     def warming_up(self, steps: int) -> bool:
         """Whether only the critic learns, after `steps` environment steps."""

@@ -104,8 +104,10 @@ def _changed(config: Config, settings: dict[str, Any]) -> Config:
     """A run's config with changed settings. Raises InputError for a setting that cannot change."""
     old = flat(nested(config))
     settings = with_arguments({"env": old["env"]} | settings)
+    stored = catalog.algorithms()[config.method].rule.stored(config.algorithm.options)
+    kept_for_good = {*FOR_GOOD, *(f"algorithm.{name}" for name in stored)}
     for key, value in settings.items():
-        kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
+        kept = key in kept_for_good or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
         if kept and key in old and typed(value) != typed(old[key]):
             raise InputError(f"{key} = {value!r}: a resumed run keeps its {key}, {old[key]!r}")
     return configure(old | settings)

@@ -42,7 +42,7 @@ class HealthWatch:
             advantage: [T, N].
             last: whether it is the run's last update, which is always measured.
         """
-        obs = rollout.raw_obs.flatten(0, 1)
+        obs = rollout.raw_obs[~rollout.idle]
         self.visited = visited = obs[_evenly(len(obs), STATES)]
         if self.probes is None:
             self.probes = visited

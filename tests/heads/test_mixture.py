@@ -64,3 +64,15 @@ def test_one_component_is_a_gaussian_and_the_start_is_spread():
     means = Mixture(4, torch.zeros(50), torch.ones(50), Mixture.Options(components=20, initial_spread=0.3)).out.bias
     means = means.detach().view(20, -1)[:, 1:51]
     assert float(means.std()) == pytest.approx(0.3, rel=0.1)  # 1000 draws: 2 % standard error
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_a_symmetric_policy_can_have_two_modes_in_a_state_that_is_its_own_image(components):
+    """Left and right: each component's mirror image is that of its partner."""
+    params = torch.randn(1, components, 5, generator=torch.Generator().manual_seed(0))
+    order, sign = torch.tensor([0, 1]), torch.tensor([-1.0, 1.0])
+    one = head(components=components)
+    mean = 0.5 * (params + one.mirror(params, order, sign))
+    assert torch.equal(one.mirror(mean, order, sign), mean)
+    left, right = mean[0, 0, 1], mean[0, 1, 1]
+    assert left == -right != 0

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from pgcontrol.heads.utilities import Utilities
-from pgcontrol.learning.advantages import GAE, Estimate
+from pgcontrol.learning.advantages import GAE, Estimate, GroupRelative
 from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.collector import Collector
+from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.score import Score
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
@@ -234,3 +235,8 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
     for name, tensor in straight.rule.state().items():
         assert torch.equal(tensor, second.rule.state()[name]), name
     assert straight.episodes == second.episodes
+
+
+def test_an_estimator_without_the_option_that_it_reads_is_refused():
+    with pytest.raises(TypeError, match="GroupRelative needs the option 'group_size' of another part"):
+        Algorithm("mine", "", GroupRelative, ClippedSurrogate)

@@ -221,3 +221,56 @@ def test_when_nothing_but_breakdowns_is_collected_it_stops():
         pytest.raises(FloatingPointError, match="the simulation broke down in every transition"),
     ):
         collector(env).collect()
+
+
+def test_a_broken_transition_does_not_bias_the_advantage_of_the_one_before():
+    """Its TD error is 0, so that the earlier one bootstraps from V of the state between them."""
+    c = collector(Clockwork(3, period=9, terminates=False, bad_at=5), gamma=0.9)
+    with pytest.warns(UserWarning, match="infinite or NaN"):
+        rollout, _ = c.collect()
+    assert rollout.bad.nonzero().tolist() == [[4, 2]]
+    assert float(rollout.discount[4, 2]) == 1
+    seen = rollout.trajectories()
+    seen = seen._replace(value=torch.full_like(seen.value, 100.0), next_value=torch.full_like(seen.value, 100.0))
+    seen = seen._replace(reward=torch.where(rollout.bad, 0.0, 10.0))  # V is right: 10 + 0.9 x 100 = 100
+    advantage = GAE(GAE.Options())(seen).advantage
+    assert advantage.abs().max() < 1e-4
+
+
+class Gappy(Clockwork):
+    """At call 2 of step, the observations of the first environment become NaN, until it is reset."""
+
+    def __init__(self, num_envs):
+        super().__init__(num_envs, 100, False)
+        self.broken = False
+
+    def reset(self, ids=None, seed=None):
+        self.broken = False
+        return super().reset(ids, seed)
+
+    def step(self, action, active=None):
+        step = super().step(action, active)
+        self.broken |= self.steps == 2
+        if self.broken:
+            step.obs[0] = float("nan")
+        return step
+
+
+def test_a_breakdown_within_a_chunk_is_reported_once():
+    env = Gappy(3)
+    policy = make_policy(spec(env, "token", tokenizer="bins", codes=5, horizon=8), seed=0)
+    c = Collector(env, policy, 2, 0.9, False, torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="environment 0 is infinite or NaN") as caught:
+        rollout, _ = c.collect()
+    assert len(caught) == 1
+    assert rollout.bad.nonzero().tolist() == [[0, 0]]
+
+
+def test_what_is_described_is_without_rows_that_wait_for_their_group():
+    rollout, _ = collector(Clockwork(4, period=4, terminates=False), length=8).collect()
+    everything = rollout.subsample(rollout.raw_obs)
+    assert torch.equal(everything, rollout.raw_obs.flatten(0, 1))
+    rollout.idle[3:, 1] = True
+    assert torch.equal(rollout.subsample(rollout.raw_obs), rollout.raw_obs[~rollout.idle])
+    rollout.idle[:] = True
+    assert len(rollout.subsample(rollout.raw_obs)) == len(everything)

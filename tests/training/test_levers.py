@@ -10,6 +10,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.learner import Learner, stream_seeds
+from pgcontrol.training.resume import resume
 from pgcontrol.training.train import scored
 from tests.training.test_train import SMALL, resumes_to_the_bit, small
 
@@ -64,3 +65,47 @@ def test_a_lever_changes_the_run_and_resumes_to_the_bit(lever, tmp_path):
     for _ in range(6):
         plain.update()
     assert not torch.equal(plain.policy.theta, resumes_to_the_bit(small(**lever), tmp_path).policy.theta)
+
+
+def test_an_average_that_has_not_begun_in_a_resumed_run_is_dropped(averaged):
+    """With four times the budget, the old average is not from the last part; without averaging, it is not wanted."""
+    path, _ = averaged
+    for change in ({"total_steps": 6144}, {"average_from": None, "total_steps": 6144}):
+        again = Learner(small(**{"average_from": 0.6} | change))
+        again.load(checkpoint.latest(path))
+        assert again.average.played() is again.policy
+        assert again.average.state() == {}
+        again.update()
+        assert not again.average.count
+
+
+def test_an_average_begins_again_when_the_weights_get_another_meaning():
+    learner = Learner(small(head="token", average_from=0.0, **{"head.warmup": 0.5, "head.codes": 32}))
+    counts = [int(learner.average.count) for _ in range(6) if learner.update()]
+    assert 1 in counts[1:]  # at a refit
+    learner.widen(0.3)
+    assert learner.average.count == 0
+
+
+ADAPTED = {"algorithm.entropy_target": 0.5, "algorithm.entropy_penalty": True, "algorithm.adaptive_kl": 1e-9}
+
+
+def test_what_an_option_adapted_is_gone_if_a_resumed_run_turns_it_off(tmp_path):
+    learner = Learner(small(**ADAPTED))
+    for _ in range(3):
+        learner.update()
+    learner.save(tmp_path / "step_1")
+    same, changed = Learner(small(**ADAPTED)), Learner(small(**{"algorithm.entropy_coef": 0.02}))
+    for one in (same, changed):
+        one.load(tmp_path / "step_1")
+    adapted = ("entropy_coef", "entropy_penalty", "scale")
+    assert all(getattr(same.rule, name) == getattr(learner.rule, name) for name in adapted)
+    assert [float(getattr(changed.rule, name)) for name in adapted] == pytest.approx([0.02, 0, 1])
+
+
+def test_reuse_goes_on_after_a_change_of_the_rollouts_length_and_keeps_gamma(tmp_path):
+    path = tmp_path / "run"
+    pgcontrol.train(small(run_dir=str(path), total_steps=512, checkpoint_every=512, **{"algorithm.reuse": 2}))
+    with pytest.raises(InputError, match=r"algorithm.gamma = 0.9: a resumed run keeps its algorithm.gamma, 0.99"):
+        resume(path, 1024, settings={"algorithm.gamma": 0.9})
+    assert resume(path, 1536, settings={"rollout_steps": 32}).path == path

@@ -135,7 +135,7 @@ def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_p
 
 
 def test_the_pull_goes_to_zero(priors):
-    learner = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5)
+    learner = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5, prior_warmup=0)
     assert learner.prior
     assert [learner.prior.prior_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
 
@@ -219,3 +219,9 @@ def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_pa
         workers.close()
     assert row["prior/kl"] > 0
     assert "train/policy_gradient_loss" in row
+
+
+def test_the_pull_does_not_decay_while_only_the_critic_learns(priors):
+    learner = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5, prior_warmup=1024)
+    assert learner.prior
+    assert [learner.prior.prior_weight(progress) for progress in (0.0, 0.5, 0.625, 0.75)] == [0.4, 0.4, 0.2, 0.0]

@@ -1,5 +1,7 @@
 """Health in training: what is logged and when, without an effect on the training."""
 
+import copy
+
 import pytest
 import torch
 
@@ -90,3 +92,31 @@ def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
     assert again.watch.visited is not None
     assert torch.equal(again.watch.visited, learner.watch.visited)
     assert not torch.equal(again.watch.visited, probes)
+
+
+def test_the_logged_spread_is_that_of_the_codes_that_were_played():
+    """The update in which a head learns its codes does not describe the old logits with the new codes."""
+    learner = Learner(configure(SMALL | {"head": "token", "head.warmup": 0.3, "head.codes": 16}))
+    theta = learner.policy.theta.clone()
+    for _ in range(6):
+        head = copy.deepcopy(learner.policy)
+        row = learner.update()
+        rollout = learner.rollout
+        assert rollout is not None
+        said = head.head.describe(rollout.subsample(rollout.params))["std"]
+        assert row["train/std"] == pytest.approx(float(said), rel=1e-5)
+    assert not torch.equal(theta, learner.policy.theta)
+
+
+def test_states_that_wait_for_their_group_are_not_visited():
+    settings = {name: value for name, value in SMALL.items() if not name.startswith("algorithm.")}
+    settings |= {"algorithm": "grpo", "algorithm.group_size": 4, "env": "Hopper-v5", "rollout_steps": 128}
+    learner = Learner(configure(settings))
+    learner.update()
+    rollout = learner.rollout
+    assert rollout is not None
+    assert rollout.idle.any()
+    assert learner.watch.visited is not None
+    waiting = rollout.raw_obs[rollout.idle]
+    assert not any((waiting == obs).all(1).any() for obs in learner.watch.visited)
+    assert float(learner.collector.reward_scale.count) == int((~rollout.idle).sum())
