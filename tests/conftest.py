@@ -11,7 +11,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start
 
 import pytest
 import torch
+from pgcontrol_envs import plugins
 
+from pgcontrol import parts
 from pgcontrol.machine import graphics
 
 torch.set_num_threads(1)
@@ -63,3 +65,10 @@ def backend() -> str:
     if found.graphics is None:
         pytest.skip(f"no OpenGL backend works here: {found.failures}; {graphics.advice()}")
     return found.graphics.backend
+
+
+@pytest.fixture
+def without_plugins(monkeypatch) -> None:
+    """As in a new process; other tests pass plug-ins on to child processes."""
+    for name in (plugins.VARIABLE, parts.ACCEPT):
+        monkeypatch.delenv(name, raising=False)

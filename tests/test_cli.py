@@ -227,6 +227,7 @@ def test_a_plugin_with_a_task_whose_name_is_taken_is_one_line(words, capsys, mon
     assert (code, error) == (2, "pgcontrol: plug-in dup.py: the name 'Hopper-v5' is taken\n")
 
 
+@pytest.mark.usefixtures("without_plugins")
 def test_a_printed_command_contains_the_plugins_in_use(monkeypatch, tmp_path):
     assert parts.command("compare", tmp_path / "a b.yaml") == f"pgcontrol compare '{tmp_path}/a b.yaml'"
     monkeypatch.setenv("PGCONTROL_PLUGINS", str(tmp_path / "own.py"))

@@ -25,6 +25,7 @@ from pgcontrol.training import outcome
 from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready, Unmeasured
 
 
+@pytest.mark.usefixtures("without_plugins")
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(outcome, "write", None)  # the runs have kept what their rows need
     assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
@@ -292,6 +293,7 @@ def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
     assert shown == [True, False, True]
 
 
+@pytest.mark.usefixtures("without_plugins")
 def test_the_command_to_continue_is_the_one_that_was_given(sweep, monkeypatch, capsys):
     def stopped(*_):
         raise KeyboardInterrupt

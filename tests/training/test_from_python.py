@@ -12,6 +12,7 @@ from pgcontrol.critics.mse import MSE
 from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.learning.advantages import TD, Estimate
 from pgcontrol.learning.algorithms import Algorithm
+from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.score import ScoreAndCritic
 from pgcontrol.machine import revisions
 from pgcontrol.options import InputError
@@ -135,11 +136,15 @@ def test_a_resumed_run_may_begin_a_fit_of_the_critic(tmp_path):
     assert pgcontrol.resume(path, settings={"algorithm.critic_epochs": 1}).status == "finished"
 
 
-def test_settings_that_do_not_fit_a_checkpoint_are_named(tmp_path):
+def test_settings_that_do_not_fit_a_checkpoint_are_named(tmp_path, monkeypatch):
+    """Also if the rule does not know that its state depends on them."""
     path, kept = tmp_path / "run", {"env": "Hopper-v5", "run_dir": str(tmp_path / "run"), "total_steps": 1024}
     kept |= {"algorithm": "decqn", "num_envs": 4, "rollout_steps": 64, "eval_every": 0, "video": False}
     kept |= {"algorithm.warmup": 256, "algorithm.capacity": 512}
     pgcontrol.train(kept, on_update=lambda row: row["time/total_timesteps"] >= 512)
+    with pytest.raises(InputError, match=r"algorithm.capacity = 256: a resumed run keeps its algorithm.capacity, 512"):
+        pgcontrol.resume(path, settings={"algorithm.capacity": 256})
+    monkeypatch.setattr(DecQN, "stored", classmethod(lambda cls, options: ()))
     with pytest.raises(InputError, match=r"replay.obs has shape .*; changed settings: algorithm.capacity"):
         pgcontrol.resume(path, settings={"algorithm.capacity": 256})
 
