@@ -165,10 +165,10 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> It
 
 
 def _gap(queries: Queries, env: str, ranked: list[Standing]) -> Iterator[str]:
-    """Arms whose samples score much more than their mode: the mode does not show what was learned."""
-    scale = abs(queries.one(env) - queries.first(env))
+    """Arms of which most runs have a weak mode: the mode does not show what was learned."""
     for s in ranked:
-        if s.sampled is not None and s.sampled - s.score.estimate > 0.1 * scale:
+        rows = queries.of(env, s.arm)
+        if s.sampled is not None and 2 * sum(map(queries.weak_mode, rows)) > len(rows):
             yield f"The samples of {s.arm} score {short(s.sampled)}, its mode only {short(s.score.estimate)}."
 
 

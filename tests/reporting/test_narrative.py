@@ -287,3 +287,14 @@ def test_references_are_shown_with_the_results_but_do_not_change_them(sweep):
     assert "Rows without dots: references." in figure.caption
     assert "reported" not in str(figures.scores(study, "HalfCheetah-v5").drawing)
     assert figures.profiles(study) == figures.profiles(plain)
+
+
+def test_a_weak_mode_is_reported_if_most_runs_of_the_arm_have_one(study, monkeypatch):
+    def said(weak) -> str:
+        monkeypatch.setattr(Queries, "weak_mode", lambda self, row: weak(row))
+        return next(f"{p.lead} {p.rest}" for p in answer(study) if "Fork-v0" in p.lead)
+
+    assert "its mode only" not in said(lambda row: False)
+    assert "its mode only" not in said(lambda row: row.key.arm == "bins" and row.key.seed < 2)
+    found = said(lambda row: row.key.arm == "bins")
+    assert saying(found.replace("\n", " "), "The samples of bins score", "its mode only 202")
