@@ -178,11 +178,12 @@ def help_text(
     usage = [flag.usage if flag.required else f"[{flag.usage}]" for flag in flags]
     usage += ["[--SETTING VALUE ...]"] * settings
     parts = [_wrapped(f"usage: pgcontrol {command} ", usage), summary, table({flag.usage: flag.help for flag in flags})]
+    named = {flag.label for flag in flags}
     for section in sections:
         rows = {
-            label: f"{_help(f)} [{typed(getattr(section.values, f.name))}]"
+            label: f"{_help(f)} [{typed(getattr(section.values, f.name)) or 'none'}]"
             for label, f in section.fields().items()
-            if "help" in f.metadata
+            if "help" in f.metadata and label not in named
         }
         parts.append(f"{section.title}\n{table(rows)}" if rows else section.title)
     return "\n\n".join(parts)
@@ -191,8 +192,8 @@ def help_text(
 def _help(field: dataclasses.Field) -> str:
     """An option's help, with its choices or the names of the parts that it can name."""
     table, choices = field.metadata.get("part"), field.metadata.get("choices")
-    named = table() if table else choices or ()
-    return field.metadata["help"] + (f": {' | '.join(named)}" if named else "")
+    named = f": {' | '.join(table())}" if table else f" ({' | '.join(choices)})" if choices else ""
+    return field.metadata["help"] + named
 
 
 def table(rows: Mapping[str, str]) -> str:

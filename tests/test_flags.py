@@ -124,5 +124,7 @@ def test_help_names_the_choices_of_a_setting():
     class Settings:
         decay: str = option("linear", "decay of the step size", choices=("linear", "none"))
 
-    shown = help_text("train", "Train.", flags_of(Settings).values(), [Section("settings:", Settings())])
-    assert "decay of the step size: linear | none [linear]" in shown
+    shown = help_text("train", "Train.", flags_of(Options).values(), [Section("settings:", Settings())])
+    assert "decay of the step size (linear | none) [linear]" in shown
+    twice = help_text("train", "Train.", flags_of(Settings).values(), [Section("settings:", Settings())])
+    assert twice.count("decay of the step size") == 1

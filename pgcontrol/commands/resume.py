@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgcontrol.flags import Section
-from pgcontrol.options import REQUIRED, option
+from pgcontrol.options import REQUIRED, NoOptions, option
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """The run's settings; those may be changed that do not affect the task or the policy."""
     from pgcontrol.runs.folder import RunFolder
 
-    if options.run is None or (folder := RunFolder.of(options.run)).cloned:
+    if options.run is None:
+        where = "`pgcontrol resume RUN --help` lists them"
+        return [Section(f"--SETTING VALUE changes a setting of the run; {where}", NoOptions())]
+    if (folder := RunFolder.of(options.run)).cloned:
         return []
     config = folder.config()
     return [
