@@ -94,7 +94,7 @@ class Judged:
         """
         mine = [row for row in self.branches if row["schedule"] == schedule]
         scores = [row[score] for row in mine if row[score] is not None]
-        scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]])), list[Cost]()
+        scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]] or [0.0])), list[Cost]()
         for at in FRACTIONS:
             here = {(row["arm"], row["branch"]): row[score] for row in mine if row["at"] == at}
             whole = [n for n in (2 * SEEDS, SEEDS) if {*itertools.product(ARMS, range(n))} <= here.keys()]
@@ -117,7 +117,9 @@ class Judged:
         A cost is a gain of more than a tenth of the return's range, with p < `LEVEL`, corrected for the places by Holm.
         """
         places = self.costs(schedule, score)
-        if len(places) < len(FRACTIONS) or ((schedule, score) == TRUTH and self.undecided()):
+        if self.about["status"] != "finished" or len(places) < len(FRACTIONS):
+            return None
+        if (schedule, score) == TRUTH and self.undecided():
             return None
         return self._first(places)
 
@@ -143,7 +145,8 @@ class Judged:
         Those of `diagnose` are a little longer and continue the run's schedule, and there are five of each kind. The
         truth is measured with other branches. None: some are missing.
         """
-        if len(places := [place for place in self.costs("fresh", "mode") if place.at <= 0.5]) < 3:
+        places = [place for place in self.costs("fresh", "mode") if place.at <= 0.5]
+        if self.about["status"] != "finished" or len(places) < 3:
             return None
         gains = [place.measured(len(places)) for place in places if place.seeds]
         return collapse(self.log, self.about["settings"]["total_steps"], Limits(), gains).word == COLLAPSED

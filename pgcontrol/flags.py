@@ -181,7 +181,7 @@ def help_text(
     named = {flag.label for flag in flags}
     for section in sections:
         rows = {
-            label: f"{_help(f)} [{typed(getattr(section.values, f.name)) or 'none'}]"
+            label: f"{_help(f)} [{typed(getattr(section.values, f.name))}]".removesuffix(" []")
             for label, f in section.fields().items()
             if "help" in f.metadata and label not in named
         }

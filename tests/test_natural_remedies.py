@@ -29,7 +29,8 @@ def judged(run, gain: float) -> Judged:
         for arm in ARMS
         for branch in range(SEEDS)
     ]
-    return Judged({"run": run.name, "settings": run.settings, "seed": run.seed}, LOG, branches)
+    about = {"run": run.name, "settings": run.settings, "seed": run.seed, "status": "finished"}
+    return Judged(about, LOG, branches)
 
 
 def trained(remedy: str, *scores: float | None) -> list[dict]:

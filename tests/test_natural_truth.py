@@ -98,6 +98,8 @@ def test_where_the_policy_is_still_wide_there_are_no_branches_and_no_cost():
     assert at_three.branched() is True
     wide = Judged(ABOUT, [row | {f"{SPREAD}0": 0.7} for row in LOG], [])
     assert (wide.lost(), wide.branched(), [*missing(wide)]) == (False, False, [])
+    diverged = Judged(ABOUT | {"status": "diverged"}, wide.log, [])
+    assert (diverged.lost(), diverged.branched(), answer(diverged, "rest", "mode")) == (None, None, "diverged")
 
 
 def test_a_cost_that_is_neither_proved_nor_excluded_leaves_the_truth_open():

@@ -12,7 +12,7 @@ from pgcontrol_envs.vector import TaskVecEnv
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
-from pgcontrol.runs.load import policy_spec
+from pgcontrol.runs.load import make_policy, policy_spec
 from pgcontrol.training.learner import Learner
 
 SMALL = {"env": "Go1-v0", "num_envs": 4, "rollout_steps": 16, "total_steps": 256, "algorithm.minibatch": 32}
@@ -104,3 +104,20 @@ def test_a_symmetric_policy_is_as_wide_as_asked(name):
     assert learner.watch.visited is not None
     params = policy.params(policy.normaliser(learner.watch.visited))
     assert float(policy.head.width(params)) == pytest.approx(0.3, rel=0.1)
+
+
+def test_a_symmetric_policy_of_another_mirror_image_is_refused(tmp_path):
+    """Its weights would be another policy."""
+    learner = Learner(configure(SMALL | {"head": "mixture"}))
+    learner.save(tmp_path / "checkpoints" / "step_1")
+    spec = {name: value for name, value in learner.spec.items() if name != "mirrored_as"}
+    with pytest.raises(InputError, match="the mirror image of head 'mixture' was another one"):
+        make_policy(spec, 0)
+    learner.spec = spec
+    learner.save(tmp_path / "checkpoints" / "step_2")
+    again = Learner(configure(SMALL | {"head": "mixture"}))
+    again.load(tmp_path / "checkpoints" / "step_1")
+    with pytest.raises(InputError, match="does not belong to the configuration"):
+        again.load(tmp_path / "checkpoints" / "step_2")
+    plain = Learner(configure(SMALL | {"head": "gaussian"})).spec
+    assert make_policy({name: value for name, value in plain.items() if name != "mirrored_as"}, 0).mirror is not None

@@ -71,6 +71,12 @@ def _require(options: Options) -> None:
             raise InputError(f"--{name.replace('_', '-')}: bench {options.what} does not use it; leave it out")
     if options.ranks and options.heads:
         raise InputError("--heads: bench train --ranks trains one run with the recommended head; leave it out")
+    if options.what == "sb3":
+        from pgcontrol.training import peer
+
+        for env_id in options.envs:
+            if not peer.has(env_id):
+                raise InputError(f"--envs {env_id}: bench sb3 compares with Gymnasium's own task, and it has none")
     if options.out and options.out.exists() and not options.force:
         raise InputError(f"{options.out} exists already; choose another file, or pass --force")
 

@@ -103,9 +103,10 @@ def find_source(name: str, mode: bool, noise: float) -> Source:
             raise InputError(f"--noise {noise:g}: only for a demonstrator; a policy's samples have their own noise")
         return policy_source(Path(name), mode)
     if catalog.is_env(name):
+        found = demonstrator_source(name, noise)
         if mode:
             raise InputError(f"--mode: the demonstrator of {name} has no mode; leave it out")
-        return demonstrator_source(name, noise)
+        return found
     raise InputError(f"{name}: no such run or checkpoint folder, and no such task{suggest(name, catalog.tasks())}")
 
 

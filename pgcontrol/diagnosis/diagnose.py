@@ -169,7 +169,9 @@ def _training(
         raise InputError(f"{run.metrics_file} has no rows to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
     asked = _places(rows, run, options, limits)
-    before = [place for place in earlier(run) if place not in asked]
+    before = _before(run, asked)
+    if not options.branches:
+        asked = [place for place in asked if finished(run, place)]
     places = len(asked) + len(before)  # the interval of each is corrected for all of them
     proofs = [found for place in before if (found := finished(run, place, places))]
     for place in asked:
@@ -210,7 +212,10 @@ def _places(rows: LogRows, run: RunFolder, options: DiagnoseOptions, limits: Lim
     if options.at is not None:
         places = [BranchPoint(options.at, length)]
     elif found := onset(steps, spread, budget, limits):
-        places = [BranchPoint(found.step, length)]
+        # the last checkpoint before the onset, or if the spread fell after it, the first one with a narrow policy
+        later = [step for step in map(checkpoint.steps_of, checkpoints) if step > found.step]
+        possible = [BranchPoint(step, length) for step in (found.step, *later)]
+        places = [next((place for place in possible if branching_of(run, place).narrow), possible[0])]
     else:
         begins = dict.fromkeys(closest(checkpoints, int(share * budget)) for share in PLACES)
         places = [BranchPoint(step, length or int(LENGTH * budget)) for step in begins]
@@ -220,6 +225,13 @@ def _places(rows: LogRows, run: RunFolder, options: DiagnoseOptions, limits: Lim
         what = f"nothing to widen to {branchings[places[0]].width:.2g} half-ranges: {where}; --at STEP names a place"
         raise InputError(f"--branches {options.branches}: {what}")
     return [place for place, branching in branchings.items() if branching.narrow]
+
+
+def _before(run: RunFolder, asked: list[BranchPoint]) -> list[BranchPoint]:
+    """The other places from which there are finished branches that began with a narrow policy."""
+    folders = {branching_of(run, place).where for place in asked}
+    others = [place for place in earlier(run) if finished(run, place)]
+    return [place for place in others if (one := branching_of(run, place)).narrow and one.where not in folders]
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:

@@ -55,6 +55,7 @@ class Head(nn.Module):
         pathwise: whether the action is differentiable in params for fixed noise, so that the gradient of
             E[f(action)] is E[the gradient of f(action)] (the reparameterisation trick).
         metrics: unit and meaning of the numbers of `describe` that other heads do not have, by name.
+        mirrored_as: number of the definition of `mirror`; another number refuses older symmetric policies.
         variants: further sets of options. The laws are tested with each of them as well.
     """
 
@@ -66,6 +67,7 @@ class Head(nn.Module):
     resolution: float = 0.0
     pathwise: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, Metric]] = {}
+    mirrored_as: ClassVar[int] = 1
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
@@ -207,9 +209,18 @@ class Head(nn.Module):
         Raises:
             InputError: the head has other weights than one linear layer, and does not define this method itself.
         """
-        if len(list(self.parameters())) != 2:
+        if not self.widens:
             raise InputError(f"head {self.name!r} cannot be widened: it does not define `widen`")
         temper(self.parameters(), lambda: self.describe(self(features))["std"], std)
+
+    @property
+    def widens(self) -> bool:
+        """Whether the head can be widened: it defines `widen`, or has the single layer that this class's needs."""
+        return type(self).widen is not Head.widen or len(list(self.parameters())) == 2
+
+    def decoding(self) -> list[Tensor]:
+        """The buffers that give choices their actions. While they stay the same, weights keep their meaning."""
+        return list(self.buffers())
 
     def width(self, params: Tensor) -> Tensor:
         """The standard deviation that `widen` sets, in half-ranges, averaged over rows."""

@@ -27,6 +27,7 @@ class Mixture(Continuous):
     """
 
     name = "mixture"
+    mirrored_as = 2  # 1: each component was its own partner
     metrics: ClassVar = {"component_std": Metric("half-ranges", "mean σ of a mixture's components")}
     estimates: ClassVar = {"entropy": 0.03, "kl": 0.03}
     variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0})

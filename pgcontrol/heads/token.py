@@ -113,6 +113,10 @@ class Token(Head):
             self.warm.fill_(False)
             nn.init.zeros_(self.logits.bias)  # it was the initial bias of the bins
 
+    def decoding(self) -> list[Tensor]:
+        """The tokenizer's, and whether it is in use already."""
+        return [self.warm, *self.tokenizer.buffers()]
+
     def _check_joints(self, joints: int) -> None:
         if joints != self.joints:
             raise InputError(f"head.source {self.options.source}: made for {joints} joints, not for {self.joints}")

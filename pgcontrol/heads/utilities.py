@@ -51,8 +51,13 @@ class Utilities(BinPerJoint):
         """[B, F] -> [B, A, K]."""
         return self.utilities(features).unflatten(-1, (self.joints, self.bins))
 
+    @property
+    def widens(self) -> bool:
+        """No: a temperature would change the values, which Q-learning compares with returns."""
+        return False
+
     def widen(self, std: float, features: Tensor) -> None:
-        """Not possible: a temperature would change the values, which Q-learning compares with returns.
+        """Not possible, see `widens`.
 
         Raises:
             InputError: always.

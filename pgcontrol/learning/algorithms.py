@@ -53,7 +53,7 @@ class Algorithm:
                 raise TypeError(f"algorithm {self.name!r}: {part} = {given!r}: must be a subclass of {base.__name__}")
         have = {field.name for field in dataclasses.fields(self.Options)}
         if missing := [name for name in self.estimator.needs if name not in have]:
-            what = f"{self.estimator.__name__} needs the option {missing[0]!r} of another part, such as the sampling"
+            what = f"{self.estimator.__name__} needs the option {missing[0]!r}, which another part must define"
             raise TypeError(f"algorithm {self.name!r}: estimator {what}")
 
     @functools.cached_property

@@ -277,8 +277,13 @@ class ClippedSurrogate(Rule):
         """States of Adam and the critic's Adam, the weights of the entropy, the adaptive scale, and older rollouts."""
         critic = self.critic_fit.state() if self.critic_fit else {}
         past = named("memory.", self.past.state() if self.past else {})
-        entropy = {"entropy_coef": self.entropy_coef, "entropy_penalty": self.entropy_penalty}
-        return super().state() | entropy | {"scale": self.scale} | critic | past
+        return super().state() | {name: getattr(self, name) for name in self.adapted()} | critic | past
+
+    def adapted(self) -> list[str]:
+        """What the options that are on adapt: attributes."""
+        options = self.options
+        entropy = ["entropy_coef"] + ["entropy_penalty"] * options.entropy_penalty
+        return entropy * (options.entropy_target is not None) + ["scale"] * (options.adaptive_kl is not None)
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore from a checkpoint. Raises ValueError if the shapes of the weights differ.
@@ -286,11 +291,9 @@ class ClippedSurrogate(Rule):
         What an option adapts is restored only while the option is on; a resumed run may have changed it.
         """
         super().load_state(state)
-        options = self.options
-        adapted = {"entropy_coef": options.entropy_target is not None, "scale": options.adaptive_kl is not None}
-        adapted["entropy_penalty"] = options.entropy_target is not None and options.entropy_penalty
-        for name in (name for name, on in adapted.items() if on and name in state):  # older checkpoints lack some
-            setattr(self, name, state[name].clone())
+        for name in self.adapted():
+            if name in state:
+                setattr(self, name, state[name].clone())
         if self.critic_fit:
             self.critic_fit.load_state(state)
         if self.past:

@@ -88,7 +88,7 @@ class Config:
         6_000, "with a prior: environment steps during which only the critic learns", least=0, most=10**11
     )
     prior_kl: float = option(0.1, "coefficient of KL(policy || prior); advantages have standard deviation 1", least=0)
-    prior_kl_until: float = option(0.1, "fraction of the budget over which prior_kl decays linearly to 0", above=0)
+    prior_kl_until: float = option(0.1, "fraction of the steps after the warm-up until prior_kl is 0", above=0)
     prior_margin: float = option(0.2, "warn when the return falls this fraction below the prior's", above=0)
     peer: str = option("none", PEER, choices=("none", "sb3", "sb3-as-shipped"))
     run_dir: str | None = option(None, "run folder, must not exist yet; none: a new one under runs/")

@@ -52,6 +52,7 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
         if mirror is None:
             raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
         spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]
+        spec["mirrored_as"] = TABLES["head"]()[config.head.name].mirrored_as
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals the spec in a checkpoint
 
 
@@ -65,7 +66,7 @@ def whole(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(spec: dict[str, Any]) -> dict[str, Any]:
-    spec = {"trunk": {"name": "mlp"}} | spec
+    spec = {"trunk": {"name": "mlp"}} | ({"mirrored_as": 1} if spec.get("mirror") else {}) | spec
     return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
 
 
@@ -108,6 +109,8 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
         if mirror and not head.mirrors():
             able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirrors())
             raise InputError(f"symmetric = True: head {head.name!r} does not define `mirror`; these heads do: {able}")
+        if mirror and spec["mirrored_as"] != head.mirrored_as:
+            raise InputError(f"the mirror image of head {head.name!r} was another one when this policy was trained")
         policy = Policy(size, trunk, head, critic_trunk, critic, privileged, mirror)
     if shapes := spec.get("shapes"):
         policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])

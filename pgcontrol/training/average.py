@@ -18,7 +18,7 @@ class Average:
     def __init__(self, policy: Policy, start: float | None):
         """`start`: fraction of the budget after which weights are averaged; None: never."""
         self.policy, self.start = policy, start
-        self.decoding: list[Tensor] = []  # the head's buffers: with others, its weights have another meaning
+        self.decoding: list[Tensor] = []  # the head's, with which the averaged weights were trained
         self.restart()
 
     def restart(self) -> None:
@@ -33,7 +33,7 @@ class Average:
         """
         if self.start is None or progress < self.start:
             return
-        now = list(self.policy.head.buffers())
+        now = self.policy.head.decoding()
         if self.decoding and not all(map(torch.equal, self.decoding, now)):
             self.restart()
         self.decoding = [buffer.clone() for buffer in now]
@@ -59,4 +59,4 @@ class Average:
         """
         if AVERAGE in tensors and self.start is not None and progress >= self.start:
             self.mean, self.count = tensors[AVERAGE].clone(), tensors[f"{AVERAGE}_count"].clone()
-            self.decoding = [buffer.clone() for buffer in self.policy.head.buffers()]
+            self.decoding = [buffer.clone() for buffer in self.policy.head.decoding()]

@@ -97,6 +97,9 @@ class Learner:
         self.plugins = plugins_of(config, algorithm=False)  # the policy's plug-ins, as they were loaded
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
+        if config.on_collapse == "widen" and not self.policy.head.widens:
+            what = f"head {self.policy.head.name!r} cannot be widened; use warn or stop"
+            raise InputError(f"on_collapse = 'widen': {what}")
         if fresh and not config.prior:
             self.policy.prepare(chunks, self.seeds["adapting"])
         self.policy.to(self.device)
@@ -280,15 +283,16 @@ class Learner:
     def widen(self, std: float) -> None:
         """Set the policy's standard deviation, in half-ranges, in states of the last rollout.
 
-        Where the policy no longer goes, it can have any width. Checkpoints of older versions have no such states; then
-        the current observations are used.
+        Where the policy no longer goes, it can have any width. Checkpoints of older versions only have states of the
+        first one.
 
         Raises:
             InputError: the algorithm's workers have policies of their own.
         """
         if self.asynchronous:
             raise InputError(f"the policies in the workers of {self.config.algorithm.name!r} cannot be widened")
-        obs = self.ranks.join(self.collector.obs) if self.watch.visited is None else self.watch.visited
+        obs = self.watch.probes if self.watch.visited is None else self.watch.visited
+        obs = self.ranks.join(self.collector.obs) if obs is None else obs
         with devices.on(self.device):
             self.policy.widen(std, obs.to(self.device))
         self.average.restart()

@@ -26,6 +26,7 @@ def typed(*words):
         (("train", "--threads", "2"), "--threads: bench train does not use it"),
         (("scale", "--heads", "binned"), "--heads: bench scale does not use it"),
         (("env", "--ranks", "2"), "--ranks: bench env does not use it"),
+        (("sb3", "--envs", "Hopper-v5", "Go1-v0"), "--envs Go1-v0: bench sb3 compares with Gymnasium's own task"),
         (("train", "--ranks", "2", "--heads", "binned"), "--heads: bench train --ranks trains one run"),
     ],
 )

@@ -115,6 +115,7 @@ def test_tokens_from_a_dataset_and_from_a_run_at_the_start(tmp_path, capsys, mon
         ("Fork-v0 --episodes 0 --out o", "--episodes = 0: must be at least 1"),
         ("Fork-v0 --episodes 2 --out o --noise -1", "--noise = -1.0: must be at least 0"),
         ("Fork-v0 --episodes 2 --out o --mode", "--mode: the demonstrator of Fork-v0 has no mode"),
+        ("Hopper-v5 --episodes 2 --out o --mode", "Hopper-v5 has no scripted demonstrator"),
         ("Fork-v0 --episodes 2", "record needs --out DIR"),
         ("Fork-v0 --episodes 2 --out mine", "mine exists and is not a dataset to continue"),
     ],

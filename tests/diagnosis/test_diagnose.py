@@ -14,7 +14,9 @@ from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import BranchPoint, Counterfactual, nearest
 from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.measures.collapse import Gain
+from pgcontrol.measures.collapse import Gain, onset
+from pgcontrol.measures.curves import spreads
+from pgcontrol.measures.verdicts import Limits
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
@@ -240,20 +242,70 @@ def test_a_policy_that_is_still_wide_has_no_branches(tmp_path):
         diagnose.diagnose(path, branches=2, at=1100)
 
 
-def test_a_later_diagnosis_knows_the_branches_of_every_place(tmp_path, monkeypatch):
+def branched(run, place):
+    """Make two finished pairs of branches from a place, of which the widened ones end higher."""
+    branching = counterfactual.branching_of(run, place)
+    for cell in branching.cells(2):
+        folder = branching.where / cell.name
+        folder.mkdir(parents=True)
+        RunFolder(folder).write_manifest(status="finished")
+        score = 50.0 * (cell.key.arm == "widened") + 0.1 * cell.key.seed
+        line = {"time/total_timesteps": 10, "rollout/ep_rew_mean": score}
+        (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def test_a_later_diagnosis_knows_the_branches_of_every_place(tmp_path):
     path = plant(tmp_path / "run", TINY, forced(0.2, begin=0.05, end=1.0))
-    for name in ("from-1024-for-512-at-0.37", "from-2048-for-512-at-0.37", "other"):
-        (path / "branches" / name).mkdir(parents=True)
-    tried = []
+    run = RunFolder.open(path)
+    (path / "branches" / "other").mkdir(parents=True)
+    branched(run, BranchPoint(1024, 512))
+    found = diagnose.diagnose(path)
+    assert found.verdicts[0].word == "collapsed"
+    assert [(proof.start, proof.steps) for proof in found.proofs] == [(1024, 512)]
+    alone = found.proofs[0].gain.half
+    branched(run, BranchPoint(2048, 512))
+    found = diagnose.diagnose(path)
+    assert [proof.start for proof in found.proofs] == [1024, 2048]
+    assert found.proofs[0].gain.half > alone  # corrected for two places, not for those that were never tried
 
-    def found(run, place, of):
-        tried.append((place, of))
-        gain = Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0, step=place.step)
-        return Counterfactual(place.step, place.length, 0.37, {}, {}, gain) if place.length == 512 else None
 
-    monkeypatch.setattr(diagnose, "finished", found)
-    assert diagnose.diagnose(path).verdicts[0].word == "collapsed"
-    assert [(BranchPoint(step, 512), 5) for step in (1024, 2048)] == tried[:2]
+def test_branches_of_the_onset_count_once(tmp_path):
+    path = plant(tmp_path / "run", TINY, forced(0.005, end=1.0))
+    run = RunFolder.open(path)
+    steps, spread = spreads(read_rows(run.metrics_file))
+    found = onset(steps, spread, 4096, Limits())
+    assert found is not None
+    branched(run, BranchPoint(found.step))
+    first, again = diagnose.diagnose(path), diagnose.diagnose(path)
+    assert len(first.proofs) == len(again.proofs) == 1
+    assert first.proofs[0].gain == again.proofs[0].gain
+
+
+def test_branches_from_a_place_that_was_still_wide_clear_nothing(tmp_path):
+    path = plant(tmp_path / "run", TINY, left_alone)
+    branched(RunFolder.open(path), BranchPoint(512, 1024))
+    found = diagnose.diagnose(path)
+    assert found.proofs == []
+    assert not found.verdicts[0].branched
+
+
+def test_after_a_sudden_collapse_branches_begin_behind_it(tmp_path, monkeypatch):
+    """At the last checkpoint before the onset the policy is still wide."""
+    seen = []
+
+    def stop(run, place, seeds, executor, console, of):
+        seen.append(counterfactual.branching_of(run, place))
+        raise InputError("stop")
+
+    monkeypatch.setattr(diagnose, "counterfactual", stop)
+    path = plant(tmp_path / "run", TINY | {"checkpoint_every": 1024}, forced(0.005, begin=0.35, end=1.0))
+    with pytest.raises(InputError, match="stop"):
+        diagnose.diagnose(path, branches=2)
+    steps, spread = spreads(read_rows(RunFolder(path).metrics_file))
+    found = onset(steps, spread, 4096, Limits())
+    assert found is not None
+    assert seen[0].narrow
+    assert seen[0].start >= found.step
 
 
 def test_branches_cannot_begin_behind_the_budget(tmp_path):

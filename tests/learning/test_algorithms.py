@@ -238,5 +238,5 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
 
 
 def test_an_estimator_without_the_option_that_it_reads_is_refused():
-    with pytest.raises(TypeError, match="GroupRelative needs the option 'group_size' of another part"):
+    with pytest.raises(TypeError, match="GroupRelative needs the option 'group_size', which another part must define"):
         Algorithm("mine", "", GroupRelative, ClippedSurrogate)

@@ -78,6 +78,21 @@ def test_the_policies_of_workers_cannot_be_widened():
         learner.widen(0.4)
 
 
+def test_what_cannot_be_widened_is_refused_before_the_training():
+    with pytest.raises(InputError, match="on_collapse = 'widen': head 'utilities' cannot be widened; use warn or stop"):
+        Learner(configure({"env": "Hopper-v5", "algorithm": "decqn", "on_collapse": "widen"}))
+
+
+def test_older_checkpoints_are_widened_in_the_states_that_they_have():
+    learner, _ = trained(2, head="binned")
+    learner.watch.visited, learner.collector.obs = None, torch.zeros_like(learner.collector.obs)
+    probes = learner.watch.probes
+    assert probes is not None
+    learner.widen(0.45)
+    policy = learner.policy
+    assert float(policy.head.width(policy.params(policy.normaliser(probes)))) == pytest.approx(0.45, rel=0.03)
+
+
 def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
     learner, _ = trained(1)
     probes = learner.watch.probes
