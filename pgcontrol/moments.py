@@ -111,6 +111,11 @@ class RewardScale(nn.Module):
         self.outlier: tuple[int, float] | None = None  # environment and reward, if `merge_moments` bounded a batch
         self.mean, self.var, self.count = (nn.Buffer(torch.tensor(x, dtype=torch.float64)) for x in (0.0, 1.0, 0.0))
 
+    def continue_from(self, other: "RewardScale") -> None:
+        """Take over the moments of another scale; the discounted sums of the environments stay."""
+        for name in ("mean", "var", "count"):
+            getattr(self, name).copy_(getattr(other, name))
+
     def forward(self, reward: Tensor, discount: Tensor, done: Tensor, played: Tensor | None = None) -> Tensor:
         """Raw rewards [T, N] -> scaled float32 [T, N]; updates the moments first, from the rows `played` [T, N]."""
         if not self.enabled:

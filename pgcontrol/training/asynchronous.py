@@ -5,9 +5,9 @@ rule on its copy and adds the *difference* to the shared weights, without a lock
 Reason for the division: meanwhile the other workers have updated the weights as often, and if several workers correct
 the same error in full, they overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). With undivided
 differences, two workers with critics that fit their rollouts are at the limit of stability: x ← x − x_before.
-The workers share the optimisers' moments (shared RMSprop, Mnih et al. 2016, section 4); the last worker overwrites
-them. Any rule can be used without changes. The order of updates depends on the machine, so runs are not reproducible
-bit for bit. A resumed run begins new episodes.
+The workers share the optimisers' moments (shared RMSprop, Mnih et al. 2016, section 4) and the scale of rewards; the
+last worker overwrites them. Any rule can be used without changes. The order of updates depends on the machine, so runs
+are not reproducible bit for bit. A resumed run begins new episodes.
 """
 
 import collections
@@ -31,7 +31,7 @@ from pgcontrol.learning.merging import FinishedEpisode
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
 from pgcontrol.machine.tensors import named, under
-from pgcontrol.moments import Normaliser
+from pgcontrol.moments import Normaliser, RewardScale
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.learner import Learner
@@ -50,7 +50,7 @@ class Shared(NamedTuple):
 
     Attributes:
         weights: `theta` and the optimisers' states, in shared memory; see `moving`.
-        normaliser: its moments are in shared memory; changing them requires the lock.
+        normaliser, scale: of observations and rewards. Moments are in shared memory; changing them requires the lock.
         steps: environment steps of all workers: a synchronised number with the lock.
         stop: an event; if it is set, workers end after their current update.
         news: a queue of News, or of an exception that ended a worker.
@@ -58,6 +58,7 @@ class Shared(NamedTuple):
 
     weights: dict[str, Tensor]
     normaliser: Normaliser
+    scale: RewardScale
     steps: Any
     stop: Any
     news: Any
@@ -86,6 +87,7 @@ class Workers:
         self.learner = learner
         learner.policy.theta.share_memory_()  # the modules' weights are views of it
         learner.policy.normaliser.share_memory()
+        learner.collector.reward_scale.share_memory()
         self.processes: list[Any] = []
         self.shared = self._start()
 
@@ -137,7 +139,7 @@ class Workers:
         weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(learner).items()}
         news = context.Queue(4 * count)  # bounded, so that workers wait until their results are read
         steps, stop = context.Value("q", learner.steps), context.Event()
-        shared = Shared(weights, learner.policy.normaliser, steps, stop, news)
+        shared = Shared(weights, learner.policy.normaliser, learner.collector.reward_scale, steps, stop, news)
         fixed = named("policy.", learner.policy.state_dict())
         fixed |= named("prior.", learner.prior.state() if learner.prior else {})
         for number in range(count):
@@ -186,10 +188,12 @@ def update(worker: Learner, shared: Shared) -> dict[str, float]:
     before = {name: tensor.clone() for name, tensor in shared.weights.items()}
     take(worker, before)
     worker.policy.normaliser.load_state_dict(shared.normaliser.state_dict())
+    worker.collector.reward_scale.continue_from(shared.scale)  # one critic needs one scale
     rollout = worker.collect()
     row = worker.learn(rollout, rollout.estimate(worker.estimator))
     with shared.steps.get_lock():
         bounded = shared.normaliser.update(rollout.raw_obs[~rollout.idle], worker.settled)
+        shared.scale.continue_from(worker.collector.reward_scale)
     row |= worker.outliers(rollout, bounded)
     difference = worker.policy.theta - before["theta"]
     shared.weights["theta"].add_(difference, alpha=1 / worker.processes)

@@ -108,8 +108,10 @@ def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
             Learner(configure(SMALL | {"algorithm.workers": workers, "compile": "off", "threads": 1})) for _ in range(2)
         )
         weights = {name: tensor.clone() for name, tensor in moving(learner).items()}
-        shared = Shared(weights, learner.policy.normaliser, multiprocessing.Value("q", 0), None, None)
+        scale = learner.collector.reward_scale
+        shared = Shared(weights, learner.policy.normaliser, scale, multiprocessing.Value("q", 0), None, None)
         update(worker, shared)
+        assert scale.count == worker.collector.reward_scale.count > 0
         left.append((weights["theta"] - learner.policy.theta, weights["rule.moment1"]))
         worker.close()
         learner.close()
@@ -163,3 +165,23 @@ def test_workers_do_not_compile():
     assert not Learner(configure(asked)).compilation.on
     with pytest.raises(InputError, match=r"compile = 'on': the workers of algorithm 'a3c' do not compile; use auto"):
         Learner(configure(asked | {"compile": "on"}))
+
+
+def test_workers_scale_rewards_alike_and_a_resumed_run_goes_on_with_that_scale(tmp_path):
+    """They share one critic, whose values are in units of the scaled reward."""
+    learner = Learner(configure(SMALL | {"compile": "off", "threads": 1}))
+    weights = {name: tensor.clone() for name, tensor in moving(learner).items()}
+    scale, steps = learner.collector.reward_scale, multiprocessing.Value("q", 0)
+    shared = Shared(weights, learner.policy.normaliser, scale, steps, None, None)
+    workers = [Learner(configure(SMALL | {"seed": seed, "compile": "off", "threads": 1})) for seed in (1, 2)]
+    for worker in workers * 2:
+        update(worker, shared)
+    first, second = (worker.collector.reward_scale for worker in workers)
+    assert second.count == scale.count
+    assert 0 < first.count < second.count  # it continued from the other's
+    learner.save(tmp_path / "step_1")
+    again = Learner(configure(SMALL | {"compile": "off", "threads": 1}), fresh=False)
+    again.load(tmp_path / "step_1")
+    assert again.collector.reward_scale.count == scale.count
+    for one in (learner, again, *workers):
+        one.close()
