@@ -45,7 +45,7 @@ from experiments.natural_truth import (  # noqa: E402
     judged,
 )
 from pgcontrol.diagnosis import weak_mode  # noqa: E402
-from pgcontrol.diagnosis.counterfactual import closest, nearest, reseed, widths  # noqa: E402
+from pgcontrol.diagnosis.counterfactual import closest, reseed, widths  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures import error_rates  # noqa: E402
@@ -156,8 +156,8 @@ def branches(run: Natural, folder: RunFolder, known: Judged) -> Iterator[dict[st
     learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
     env = env_to_play(config.env, EPISODES, learner.seeds["evaluation"])
     for at, schedule, seed, arm in missing(known):
-        began, start = time.monotonic(), closest(checkpoints, int(at * budget))
-        origin = nearest(checkpoints, start)
+        began, origin = time.monotonic(), closest(checkpoints, int(at * budget))
+        start = checkpoint.steps_of(origin)
         learner.episodes.clear()
         learner.load(origin)
         stream = 50 * (schedule == "fresh") + 10 * ARMS.index(arm) + seed

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from pgcontrol.diagnosis.counterfactual import NARROWER, widths
+from pgcontrol.diagnosis.counterfactual import can_widen, widths
 from pgcontrol.measures.collapse import Gain, collapse
 from pgcontrol.measures.curves import RETURN, column
 from pgcontrol.measures.families import holm
@@ -84,8 +84,7 @@ class Judged:
 
     def narrow(self, at: float) -> bool:
         """Whether the policy is narrower there than a widened one; otherwise branches would compare equal policies."""
-        width, had = widths(self.log, int(at * self.about["settings"]["total_steps"]))
-        return had < NARROWER * width
+        return can_widen(*widths(self.log, int(at * self.about["settings"]["total_steps"])))
 
     def costs(self, schedule: str, score: str) -> list[Cost]:
         """The costs at the places that have all branches, or twice as many, and at those with nothing to widen.

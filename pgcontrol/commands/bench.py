@@ -38,7 +38,7 @@ class Options:
     force: bool = option(False, "replace FILE.json if it exists")
 
 
-# the options that a measurement uses, besides those of all of them
+# the options that only some measurements use
 USED = {
     "env": ("num_envs", "threads"),
     "train": ("heads", "ranks"),

@@ -92,7 +92,7 @@ class Branching(NamedTuple):
     @property
     def narrow(self) -> bool:
         """Whether the policy can be widened there. Otherwise both arms would be the same policy, and prove nothing."""
-        return self.had < NARROWER * self.width
+        return can_widen(self.width, self.had)
 
     @property
     def where(self) -> Path:
@@ -153,8 +153,8 @@ def counterfactual(
 
 def earlier(run: RunFolder) -> list[BranchPoint]:
     """The places of the branches that the run already has."""
-    names = (folder.name.split("-") for folder in sorted((run.path / "branches").glob("from-*-for-*-at-*")))
-    return [BranchPoint(int(name[1]), int(name[3])) for name in names if name[1].isdigit() and name[3].isdigit()]
+    names = (folder.name.split("-") for folder in (run.path / "branches").glob("from-*-for-*-at-*"))
+    return sorted({BranchPoint(int(n[1]), int(n[3])) for n in names if n[1].isdigit() and n[3].isdigit()})
 
 
 def finished(run: RunFolder, place: BranchPoint, of: int = 1) -> Counterfactual | None:
@@ -184,6 +184,11 @@ def widths(rows: LogRows, step: int) -> tuple[float, float]:
     steps, each = spreads(rows)
     spread = each.mean(1)
     return float(np.clip(spread[0], LEAST_WIDTH, MOST_WIDTH)), float(spread[steps <= max(step, steps[0])][-1])
+
+
+def can_widen(width: float, had: float) -> bool:
+    """Whether a policy is narrow enough that widening changes it; takes the result of `widths`."""
+    return had < NARROWER * width
 
 
 def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
@@ -221,19 +226,23 @@ def nearest(found: Sequence[Path], step: int) -> Path:
     Raises:
         InputError: there is none.
     """
-    if not found:
-        raise InputError("the run has no checkpoint from which branches could begin")
+    _require(found)
     return [*found[:1], *(f for f in found if checkpoint.steps_of(f) <= step)][-1]
 
 
-def closest(found: Sequence[Path], step: int) -> int:
-    """The step of the checkpoint that is closest to a step, before or after it.
+def closest(found: Sequence[Path], step: int) -> Path:
+    """The checkpoint that is closest to a step, before or after it.
 
     Raises:
         InputError: there is none.
     """
-    nearest(found, step)
-    return min(map(checkpoint.steps_of, found), key=lambda at: abs(at - step))
+    _require(found)
+    return min(found, key=lambda path: abs(checkpoint.steps_of(path) - step))
+
+
+def _require(found: Sequence[Path]) -> None:
+    if not found:
+        raise InputError("the run has no checkpoint from which branches could begin")
 
 
 def begin(cell: Cell, branching: Branching) -> None:

@@ -168,18 +168,13 @@ def _training(
         why = "the run stopped before its first update, or the file is damaged"
         raise InputError(f"{run.metrics_file} has no rows to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
-    asked = _places(rows, run, options, limits)
+    asked = _places(rows, run, options, limits) if options.branches else []
     before = _before(run, asked)
-    if not options.branches:
-        asked = [place for place in asked if finished(run, place)]
     places = len(asked) + len(before)  # the interval of each is corrected for all of them
     proofs = [found for place in before if (found := finished(run, place, places))]
     for place in asked:
-        if options.branches:
-            proofs.append(counterfactual(run, place, options.branches, executor, console, places))
-        elif found := finished(run, place, places):
-            proofs.append(found)
-        if proofs and collapse(rows, config.total_steps, limits, [proofs[-1].gain]).word == COLLAPSED:
+        proofs.append(counterfactual(run, place, options.branches, executor, console, places))
+        if collapse(rows, config.total_steps, limits, [proofs[-1].gain]).word == COLLAPSED:
             break
     with closing(make_env(config.env, 1, config.seed)) as env:
         joints = joint_names(env)
@@ -197,17 +192,14 @@ def _training(
 def _places(rows: LogRows, run: RunFolder, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
     """Where branches begin: at `--at`, or at the onset, or else at several places in turn until one decides.
 
-    Nowhere if the log does not contain the spread, or if the policy is as wide as at the start. Raises InputError if
-    branches are asked for then.
+    Raises:
+        InputError: the log does not contain the spread, or the policy is as wide as at the start.
     """
     steps, spread = spreads(rows)
     if not len(steps):
-        if options.branches:
-            none = "its log has no health/* measures; the runs of a peer have none, and cannot be resumed"
-            raise InputError(f"--branches {options.branches}: {options.run}: {none}")
-        return []
-    if not (checkpoints := checkpoint.find(run.path)) and not options.branches:
-        return []
+        none = "its log has no health/* measures; the runs of a peer have none, and cannot be resumed"
+        raise InputError(f"--branches {options.branches}: {options.run}: {none}")
+    checkpoints = checkpoint.find(run.path)
     budget, length = run.config().total_steps, options.branch_steps
     if options.at is not None:
         places = [BranchPoint(options.at, length)]
@@ -217,10 +209,11 @@ def _places(rows: LogRows, run: RunFolder, options: DiagnoseOptions, limits: Lim
         possible = [BranchPoint(step, length) for step in (found.step, *later)]
         places = [next((place for place in possible if branching_of(run, place).narrow), possible[0])]
     else:
-        begins = dict.fromkeys(closest(checkpoints, int(share * budget)) for share in PLACES)
+        found = (closest(checkpoints, int(share * budget)) for share in PLACES)
+        begins = dict.fromkeys(map(checkpoint.steps_of, found))
         places = [BranchPoint(step, length or int(LENGTH * budget)) for step in begins]
     branchings = {place: branching_of(run, place) for place in places}
-    if options.branches and not any(branching.narrow for branching in branchings.values()):
+    if not any(branching.narrow for branching in branchings.values()):
         where = " and ".join(f"at step {one.start:,} it is {one.had:.2g}" for one in branchings.values())
         what = f"nothing to widen to {branchings[places[0]].width:.2g} half-ranges: {where}; --at STEP names a place"
         raise InputError(f"--branches {options.branches}: {what}")

@@ -14,7 +14,7 @@ from pgcontrol.heads.bins import BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import CodeRow
 from pgcontrol.measures.metric import Metric
-from pgcontrol.options import InputError, option
+from pgcontrol.options import option
 
 
 class Utilities(BinPerJoint):
@@ -55,14 +55,6 @@ class Utilities(BinPerJoint):
     def widens(self) -> bool:
         """No: a temperature would change the values, which Q-learning compares with returns."""
         return False
-
-    def widen(self, std: float, features: Tensor) -> None:
-        """Not possible, see `widens`.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(f"head {self.name!r} cannot be widened: its spread comes from ε")
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log p at the chosen bin."""

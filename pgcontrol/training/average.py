@@ -34,9 +34,9 @@ class Average:
         if self.start is None or progress < self.start:
             return
         now = self.policy.head.decoding()
-        if self.decoding and not all(map(torch.equal, self.decoding, now)):
+        if not self.decoding or not all(map(torch.equal, self.decoding, now)):
             self.restart()
-        self.decoding = [buffer.clone() for buffer in now]
+            self.decoding = [buffer.clone() for buffer in now]
         self.count = self.count + 1
         self.mean = self.mean + (self.policy.theta - self.mean) / self.count
 
