@@ -241,19 +241,20 @@ class Journal:
                 if trial.number in scores:
                     trial.value = scores[trial.number]
                 view.add_trial(trial)
-        if self.search.sampler == "tpe" and number == 0:
-            view.enqueue_trial(self._defaults(arm))
+        beginnings = [{}, *self.search.beginnings(arm)]
+        if self.search.sampler == "tpe" and number < len(beginnings):
+            view.enqueue_trial(self._beginning(arm, beginnings[number]))
         trial = view.ask()
         self._values(arm, trial)
         return trial.params
 
-    def _defaults(self, arm: str) -> dict[str, Any]:
-        """The defaults of the searched settings, for the first trial, in Optuna's representation.
+    def _beginning(self, arm: str, chosen: Settings) -> dict[str, Any]:
+        """Some chosen values and the defaults of the other searched settings, in Optuna's representation.
 
-        So the search also measures the defaults. Those outside the space are left out, and a default that depends on
-        the task is that of the first task.
+        Without any chosen ones it is the first trial, so the search also measures the defaults. Defaults outside the
+        space are left out, and a default that depends on the task is that of the first task.
         """
-        given, found = self.search.settings(arm), dict[str, Any]()
+        given, found = self.search.settings(arm) | chosen, dict[str, Any]()
         usual = run_of(configure(given))
         for axis in (axis for axis in self.search.axes_of(arm) if axis.name in usual):
             for value in axis.choices or [usual[axis.name]]:
@@ -285,6 +286,10 @@ class Journal:
         return Sobol(scramble=True, seed=SEED)
 
     def _early(self) -> int:
+        """Number of trials before TPE uses the results of the others."""
+        return self._quarter() + len(self.search.try_first)
+
+    def _quarter(self) -> int:
         return min(max(math.ceil(self.search.trials / 4), FEWEST), MOST)
 
     def _protected(self) -> int:
@@ -300,7 +305,7 @@ class Journal:
         from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 
         if self.search.pruner == "median":
-            return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=self._protected())
+            return MedianPruner(n_startup_trials=self._quarter(), n_warmup_steps=self._protected())
         return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
 
 

@@ -95,22 +95,36 @@ def set_aside(folder: Path, word: str) -> None:
         folder.rename(files.free(folder.with_name(f"{folder.name}.{word}"), "."))
 
 
-def note_failure(cell: Cell, folder: Path, why: str) -> None:
-    """Save why a cell failed, next to its folder; an empty reason deletes the note."""
+def note_failure(cell: Cell, folder: Path, why: str, crashed: bool = False) -> None:
+    """Save why a cell failed, next to its folder; an empty reason deletes the note.
+
+    Args:
+        crashed: whether an unexpected exception ended it.
+    """
     note = _note(folder)
     if why:
-        note.write_text(json.dumps({"why": why, "run": cell.run()}, indent=1) + "\n")
+        note.write_text(json.dumps({"why": why, "crashed": crashed, "run": cell.run()}, indent=1) + "\n")
     else:
         note.unlink(missing_ok=True)
 
 
 def failure(cell: Cell, folder: Path) -> str:
     """The error message of this cell's last run; empty if it did not fail, or if that is unknown."""
+    return str(_failure(cell, folder).get("why", ""))
+
+
+def crashed(cell: Cell, folder: Path) -> bool:
+    """Whether an unexpected exception, which the same run would raise again, ended this cell's last run."""
+    return _failure(cell, folder).get("crashed") is True
+
+
+def _failure(cell: Cell, folder: Path) -> dict[str, Any]:
+    """The note of this cell's failure; empty if there is none, or no valid one."""
     try:
         note = json.loads(files.read_text(_note(folder)))
-        return str(note["why"]) if note["run"] == json.loads(json.dumps(cell.run())) else ""
-    except (OSError, ValueError, KeyError, TypeError):  # no note, or not a valid one
-        return ""
+        return note if note["run"] == json.loads(json.dumps(cell.run())) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def noted(folder: Path) -> tuple[int, int] | None:

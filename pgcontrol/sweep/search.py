@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pgcontrol.machine import files
-from pgcontrol.options import REQUIRED, InputError, option, read, read_options
+from pgcontrol.options import REQUIRED, InputError, option, pick, read, read_options
 from pgcontrol.runs.config import TRACELESS, configure
 from pgcontrol.sweep import references, space
 from pgcontrol.sweep.cell import run_of
 from pgcontrol.sweep.space import Axis, Settings
+from pgcontrol.text import count
 
 MOST = 10_000  # largest number of trials per arm
 SAMPLERS = ("tpe", "sobol", "random", "grid")
@@ -51,16 +52,19 @@ class Search(SearchOptions):
           sampler: tpe               # or sobol, random, grid
           pruner: median             # or halving, none
           per_task: true             # settings for each task, not for all of them
+          try_first: [{head.initial_std: 0.4}]  # after the defaults; what is left out has its default
 
     Attributes:
         axes: the searched settings, names before numbers.
         reference: task -> return that is normalised to 1.
+        try_first: values that TPE tries before its own; every arm tries those that it has.
         arms: arm -> settings of its runs in the YAML. With `per_task`, the arms of the search are those of the sweep on
             each task, see `on_task`.
     """
 
     axes: list[Axis]
     reference: dict[str, float]
+    try_first: list[Settings]
     arms: dict[str, Settings]
 
     @property
@@ -106,7 +110,8 @@ class Search(SearchOptions):
         fields = {name: getattr(self, name) for name in names} | given | {"tasks": self.tasks_of(arm)}
         fields["reference"] = {task: self.reference[task] for task in self.tasks_of(arm) if task in self.reference}
         axes = {axis.name: str(axis) for axis, _ in space.corners(self.axes_of(arm), self.settings(arm))}
-        return {key: str(value) for key, value in fields.items()} | axes
+        tried = {"try_first": str(self.beginnings(arm))} if self.try_first else {}
+        return {key: str(value) for key, value in fields.items()} | axes | tried
 
     def fingerprint(self, arm: str) -> str:
         """Checksum of `identity`."""
@@ -122,6 +127,11 @@ class Search(SearchOptions):
     def asks(self, arm: str, fingerprint: str) -> bool:
         """Whether a trial with this fingerprint belongs to this search."""
         return arm in self.arms and fingerprint == self.fingerprint(arm)
+
+    def beginnings(self, arm: str) -> list[Settings]:
+        """The values in `try_first` of settings that are searched for an arm."""
+        names = {axis.name for axis, _ in space.corners(self.axes_of(arm), self.settings(arm))}
+        return [{name: value for name, value in given.items() if name in names} for given in self.try_first]
 
     def points(self, arm: str) -> list[Settings]:
         """The points of a grid, one per trial."""
@@ -149,7 +159,22 @@ class Search(SearchOptions):
             if axis.name not in there:
                 raise InputError(f"search: space: {self._missing(axis)}")
         self._check_grid()
+        self._check_first()
         return self
+
+    def _check_first(self) -> None:
+        axes = {axis.name: axis for axis in self.axes}
+        for given in self.try_first:
+            for name, value in given.items():
+                pick("setting", name, axes, " (search: try_first)")
+                if not axes[name].has(value):
+                    raise InputError(f"search: try_first: {name} = {value!r}: must be in {axes[name]}")
+        for arm in self.searched():
+            for given in self.beginnings(arm):
+                try:
+                    configure(self.settings(arm) | given, together=False)
+                except InputError as error:
+                    raise InputError(f"search: try_first: {error}") from None
 
     def _missing(self, axis: Axis) -> str:
         """Why no arm has a setting: the first reason with a suggestion, or the first one."""
@@ -192,12 +217,13 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
         raise InputError(f"search = {tree!r}: must map space, trials, budget, tasks and seeds to values")
     tree = dict(tree)
     axes, reference = space.read(tree.pop("space", None), arms), tree.pop("reference", None)
+    try_first = _try_first(tree.pop("try_first", []))
     if isinstance(tree.get("trials"), dict):
         raise InputError(f"search: trials = {tree['trials']}: must be one number, the same for every arm")
     for key in ("tasks", "seeds"):
         _require_list(key, tree.get(key))
     required = [f.name for f in dataclasses.fields(SearchOptions) if f.default is REQUIRED]
-    found = read_options(SearchOptions, tree, "search.", ("space", "reference"))
+    found = read_options(SearchOptions, tree, "search.", ("space", "reference", "try_first"))
     for key in ("tasks", "seeds"):
         if len(set(found[key])) < len(found[key]):
             raise InputError(f"search: {key} = {tree[key]!r}: a value occurs twice")
@@ -208,10 +234,13 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
     options = SearchOptions(**found)
     if options.score == "rank" and options.pruner != "none":
         raise InputError(f"search: pruner = {options.pruner!r}: a rank is only known at the end; use pruner: none")
+    if try_first and (options.sampler != "tpe" or len(try_first) >= options.trials):
+        what = "only for sampler: tpe" if options.sampler != "tpe" else f"must be fewer than trials = {options.trials}"
+        raise InputError(f"search: try_first has {count(len(try_first), 'trial')}: {what}")
     if options.per_task:
         axes = [dataclasses.replace(a, arms=a.arms and tuple(_on_tasks(a.arms, options.tasks))) for a in axes]
         arms = {name: arms[arm] | {"env": task} for name, (arm, task) in _on_tasks(arms, options.tasks).items()}
-    return Search(**found, axes=axes, reference=_reference(reference, options), arms=dict(arms))
+    return Search(**found, axes=axes, reference=_reference(reference, options), try_first=try_first, arms=dict(arms))
 
 
 def on_task(arm: str, task: str) -> str:
@@ -227,6 +256,13 @@ def _require_list(key: str, given: Any) -> None:
     if not isinstance(given, list) or not given:
         example = {"tasks": "[Hopper-v5]", "seeds": "[100, 101]"}[key]
         raise InputError(f"search: {key} = {given!r}: must be a list, such as {example}")
+
+
+def _try_first(tree: Any) -> list[Settings]:
+    if not isinstance(tree, list) or not all(isinstance(each, dict) and each for each in tree):
+        example = "[{head.initial_std: 0.4}, {algorithm.gamma: 0.98}]"
+        raise InputError(f"search: try_first = {tree!r}: must be a list of settings, such as {example}")
+    return [{str(name).replace("-", "_"): value for name, value in each.items()} for each in tree]
 
 
 def _reference(tree: Any, options: SearchOptions) -> dict[str, float]:

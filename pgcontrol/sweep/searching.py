@@ -5,7 +5,7 @@ import functools
 import itertools
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +28,7 @@ from pgcontrol.sweep.policies import require_policies
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
 from pgcontrol.sweep.sweep import Sweep, read_sweep
-from pgcontrol.sweep.trials import DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
+from pgcontrol.sweep.trials import CRASHED, DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
 from pgcontrol.text import count, lasting, short, typed
 
 PAUSE = 1.0  # seconds between two checks of what other processes do
@@ -174,12 +174,13 @@ def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
     runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
     say(f"search: {count(asked.trials, 'trial')} for each arm ({', '.join(arms)}), {runs} per trial, {len(rows)} done")
     kinds = {arm: cells(asked, arm, {}) for arm, n in missing.items() if n}
-    times = executor.expected(list(itertools.chain(*kinds.values())), say) if kinds else {}
+    times = executor.expected(list(itertools.chain(*kinds.values())), say) if kinds else {}  # of the default settings
     of_trial = {arm: sum(times.get(cell.key, 0.0) for cell in mine) for arm, mine in kinds.items()}
     whole = sum(missing[arm] * seconds for arm, seconds in of_trial.items()) / executor.jobs
     if times:
-        most = "at most " if asked.pruner != "none" else ""
-        say(f"expected: {most}about {lasting(whole)} for {count(sum(missing.values()), 'trial')} of the search")
+        less = ", less if trials are stopped" if asked.pruner != "none" else ""
+        what = f"{count(sum(missing.values()), 'trial')} of the search with the default settings{less}"
+        say(f"expected: about {lasting(whole)} for {what}")
     return whole
 
 
@@ -201,7 +202,7 @@ class Searching:
         with ThreadPoolExecutor(self.executor.jobs) as pool:
             while self._left():
                 try:
-                    for worker in [pool.submit(self._work) for _ in range(self.executor.jobs)]:
+                    for worker in as_completed([pool.submit(self._work) for _ in range(self.executor.jobs)]):
                         worker.result()
                     if self._left():
                         time.sleep(PAUSE)  # another process is making them, or was killed
@@ -298,7 +299,8 @@ class Searching:
         if RunFolder(folder).manifest().get("status") == "diverged":
             raise Ending(DIVERGED, error or f"{cell.name} diverged")
         if error and not run_state.ended(cell, folder):
-            raise InputError(error)
+            # an exception in training comes again with the same seed; other failures are the machine's or the user's
+            raise Ending(CRASHED, error) if run_state.crashed(cell, folder) else InputError(error)
         self._look(taken, cell, folder, rows)
         value = (last_row(folder / "metrics.jsonl") or {}).get(EVALUATION)
         if value is None:  # a return that is no number is not in the log

@@ -15,7 +15,13 @@ from pgcontrol.machine import files
 from pgcontrol.options import InputError
 
 Returns = dict[str, list[float]]  # task -> one return per seed
-FINISHED, STOPPED, DIVERGED, IMPOSSIBLE = STATES = ("finished", "stopped early", "diverged", "impossible")
+FINISHED, STOPPED, DIVERGED, CRASHED, IMPOSSIBLE = STATES = (
+    "finished",
+    "stopped early",
+    "diverged",
+    "crashed",
+    "impossible",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,10 @@ class Work:
             if self.attempts < ATTEMPTS:
                 self.process = self._started()
                 return False
-        run_state.note_failure(self.cell, self.folder, self._error(code))
+        error = self._error(code)
+        # a machine's error has no traceback; lack of memory may have one
+        crashed = code == 1 and "Traceback (most recent" in self._output() and "memory" not in error.lower()
+        run_state.note_failure(self.cell, self.folder, error, crashed)
         self._held.close()
         return True
 
@@ -113,5 +116,9 @@ class Work:
         if code < 0:
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
             return f"killed by {processes.how_it_ended(code)} {self.attempts} times{cause}"
-        output = self.log.read_text(errors="replace").partition("\n")[2]
-        return "" if code == 0 else processes.last_line(output).removeprefix("pgcontrol: ") or f"exit code {code}"
+        if code == 0:
+            return ""
+        return processes.last_line(self._output()).removeprefix("pgcontrol: ") or f"exit code {code}"
+
+    def _output(self) -> str:
+        return self.log.read_text(errors="replace").partition("\n")[2]

@@ -78,6 +78,19 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
             "trials = 4: the grid has 2 points; must",
         ),
         (RATE, "[1.0e-3, 3.0e-3]\n  sampler: grid", ""),
+        ("trials: 4", "trials: 4\n  try_first: 3", "search: try_first = 3: must be a list of settings, such as ["),
+        (
+            "trials: 4",
+            "trials: 4\n  try_first: [{head.bin: 5}]",
+            "unknown setting 'head.bin'; did you mean 'head.bins'?",
+        ),
+        ("trials: 4", "trials: 4\n  try_first: [{head.bins: 6}]", "try_first: head.bins = 6: must be in [5, 7]"),
+        (
+            "trials: 4",
+            "trials: 1\n  try_first: [{head.bins: 5}]",
+            "try_first has 1 trial: must be fewer than trials = 1",
+        ),
+        ("trials: 4", "trials: 4\n  sampler: sobol\n  try_first: [{head.bins: 5}]", "only for sampler: tpe"),
         ("search:", "search: 3\nplots: []\nthresholds:", ""),
     ],
 )

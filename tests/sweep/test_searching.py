@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from pgcontrol.cli import main
 from pgcontrol.options import InputError
 from pgcontrol.runs import recommended
-from pgcontrol.sweep import found, journal, searching, trials
+from pgcontrol.sweep import found, journal, run_state, searching, trials
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
 from pgcontrol.sweep.sweep import read_sweep
@@ -251,6 +252,51 @@ def test_a_trial_that_fails_is_tried_again_by_the_same_command(tmp_path):
     assert len(rows(sweep)) == 8
 
 
+def test_a_trial_whose_training_crashes_has_a_row_and_is_not_repeated(tmp_path):
+    """Its seeds would raise the same exception again, and without its row the reported runs could never begin."""
+
+    class Crashing(Scripted):
+        def run(self, cells, where):
+            if "t2-" in str(where):
+                run_state.note_failure(cells[0], where / cells[0].name, "KeyError: 'x'", crashed=True)
+                yield Ended(cells[0], where / cells[0].name, "KeyError: 'x'")
+            else:
+                yield from super().run(cells, where)
+
+    sweep = written(tmp_path, text(pruner="none"))
+    assert search(sweep, Crashing())
+    assert [(row.state, row.why) for row in rows(sweep) if row.number == 2] == [("crashed", "KeyError: 'x'")] * 2
+    assert found.answers(found.file_of(sweep.path), search_of(sweep))
+
+
+def test_an_error_in_one_of_two_threads_ends_the_search(tmp_path):
+    """The second thread dies at once, while the first one would go on for ever."""
+
+    class Endless(Scripted):
+        def run(self, cells, where):
+            if where.name.endswith("bins"):
+                raise ZeroDivisionError
+            while True:
+                time.sleep(0.01)
+                yield frozenset({cells[0].key})
+
+    sweep = written(tmp_path, text(pruner="none"))
+    with pytest.raises(ZeroDivisionError):
+        search(sweep, Endless(jobs=2))
+
+
+def test_tpe_begins_with_the_defaults_and_then_what_it_should_try_first(tmp_path):
+    tries = [{RATE: 2e-3}, {RATE: 5e-3, "head.bins": 7}]
+    sweep = written(tmp_path, text(try_first=tries, trials=6, pruner="none"))
+    assert search(sweep, Scripted())
+    made = {(row.arm, row.number): row.settings for row in rows(sweep)}
+    assert [made["gaussian", n] for n in (1, 2)] == [{RATE: 2e-3}, {RATE: 5e-3}]  # it has no bins
+    assert [made["bins", n] for n in (1, 2)] == [made["bins", n] | each for n, each in enumerate(tries, start=1)]
+    assert len({str(settings) for (arm, _), settings in made.items() if arm == "bins"}) == 6
+    without = written(tmp_path, text(trials=6, pruner="none"))
+    assert not found.answers(found.file_of(without.path), search_of(without))
+
+
 def test_settings_that_no_run_may_have_together_are_a_trial_without_a_score(tmp_path):
     axes = {"num_envs": [4, 8], "algorithm.minibatch": [128, 256]}
     tree = yaml.safe_load(text(space=axes, sampler="grid"))
@@ -295,7 +341,7 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
     assert searching.expect(sweep, Timed(jobs=2), said.append) == 240
     assert said == [
         "search: 4 trials for each arm (gaussian, bins), 2 runs of 512 steps per trial, 0 done",
-        "expected: at most about 4 min for 8 trials of the search",
+        "expected: about 4 min for 8 trials of the search with the default settings, less if trials are stopped",
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
 
