@@ -19,6 +19,17 @@ from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.heads.normal import Deviations
 from pgcontrol.options import option
 
+FAR = 30.0  # in σ; the probability beyond is e^-454, and derivatives would not be finite
+
+
+def log_between(low: Tensor, high: Tensor) -> Tensor:
+    """log P(low < z < high) for a standard normal z."""
+    # in the lower tail, where both probabilities are small numbers and not 1 minus a small number
+    swap = low + high > 0
+    low, high = torch.where(swap, -high, low), torch.where(swap, -low, high)
+    above = torch.special.log_ndtr(high)
+    return above + torch.log1p(-torch.exp(torch.special.log_ndtr(low) - above).clamp_max(1 - 1e-7))
+
 
 @dataclass(frozen=True)
 class Rounded(Deviations):
@@ -48,10 +59,12 @@ class RoundedGaussian(Gaussian):
 
 
 class GaussianBins(BinPerJoint):
-    """K bins per joint whose logits are a Gaussian's log-density at the bins' values.
+    """K bins per joint with the probabilities that a Gaussian gives to them: it plays what `rounded-gaussian` plays.
 
-    It has as many parameters as the Gaussian: a mean for each joint, linear in the features, and one σ for each joint.
-    params [B, A, K]: logits. The choice is the bin's index.
+    Each bin has the probability of the values that are rounded to it, and the outer bins have the tails, too. So only
+    the likelihood differs: it is that of the bin, not the density of the value before it is rounded. There are as many
+    parameters as in the Gaussian: a mean for each joint, linear in the features, and one σ for each joint. params
+    [B, A, K]: log-probabilities. The choice is the bin's index.
     """
 
     name = "gaussian-bins"
@@ -61,6 +74,8 @@ class GaussianBins(BinPerJoint):
         super().__init__(features, low, high, options)
         self.mean = output_layer(features, self.joints)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
+        middles = 0.5 * (self.centres[1:] + self.centres[:-1])
+        self.edges = nn.Buffer(torch.cat((middles.new_tensor([-1e6]), middles, middles.new_tensor([1e6]))))
 
     def rates(self) -> dict[str, Tensor]:
         """The rate of σ."""
@@ -69,7 +84,8 @@ class GaussianBins(BinPerJoint):
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
         std = normal.bounded(self.log_std, *self.options.log_limits).exp()
-        return -0.5 * ((self.centres - self.mean(features).unsqueeze(-1)) / std.unsqueeze(-1)) ** 2
+        z = (self.edges - self.mean(features).unsqueeze(-1)) / std.unsqueeze(-1)
+        return log_between(z[..., :-1].clamp(-FAR, FAR), z[..., 1:].clamp(-FAR, FAR))
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """See `measures`."""

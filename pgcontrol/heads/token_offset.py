@@ -26,7 +26,8 @@ class TokenOffset(Head):
     one σ per joint. The code is part of the choice, so everything has a closed form. In the mixture, the component is
     not part of the choice.
 
-    In a symmetric policy, the second half of the codes are the mirror images of the first half.
+    With `source = spread` the codes are fixed points that cover all actions, and the first one is 0. In a symmetric
+    policy, the second half of the codes are the mirror images of the first half.
 
     params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's index
     and the unclipped offset, [1 + A]; `decode` clips. Codes do not move during training; offsets reach the actions
@@ -55,6 +56,7 @@ class TokenOffset(Head):
         self.codes, self.limits = options.codes, options.log_limits
         spread = torch.quasirandom.SobolEngine(self.joints, scramble=True, seed=0).draw(self.codes)
         self.table = nn.Buffer(2 * spread - 1)
+        self.table[0] = 0.0  # or else a narrow first policy would play an arbitrary code, far from the centre
         self.logits = output_layer(features, self.codes, self._code_logits())
         self.offsets = output_layer(features, self.codes * self.joints)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))

@@ -364,3 +364,15 @@ def test_a_missing_extra_is_named_before_a_run_begins_and_not_needed_to_load(mon
         Learner(config)
     assert run.policy().predict(torch.zeros(11).numpy()).shape == (3,)
     Learner(small(head="token"))
+
+
+@pytest.mark.parametrize("joints", [1, 6, 17])
+@pytest.mark.parametrize("std", [0.2, 0.4, 0.6])
+def test_the_first_policy_has_the_width_that_was_asked_for(joints, std):
+    """Also with the three bins that 64 codes leave for each of 17 joints."""
+    torch.manual_seed(0)
+    bounds = torch.ones(joints)
+    said = {"initial_std": std, "codes": 64}
+    h = Token(8, -bounds, bounds, composed(Token.Options, said)(**said))
+    with torch.no_grad():
+        assert h.moments(h(torch.zeros(1, 8)))[1].mean().item() == pytest.approx(std, abs=1e-3)

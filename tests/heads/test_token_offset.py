@@ -50,3 +50,12 @@ def test_a_folder_of_tokens_is_read_and_another_kind_refused(tmp_path):
     assert torch.equal(h.table, tokens.get_buffer("table")[0])
     with pytest.raises(InputError, match="must hold kmeans with 5 codes for 3 joints and horizon 1"):
         head(codes=5, source=str(tmp_path / "tokens")).prepare(no_chunks, 0)
+
+
+@pytest.mark.parametrize("joints", [6, 17])
+def test_a_narrow_first_policy_plays_the_centre(joints):
+    torch.manual_seed(0)
+    bounds = torch.ones(joints)
+    h = TokenOffset(8, -bounds, bounds, TokenOffset.Options(code_std=0.1, initial_std=0.05)).requires_grad_(False)
+    played = h.decode(h.mode(h(torch.zeros(1, 8))))
+    assert played.abs().max() < 1e-6
