@@ -24,24 +24,29 @@ class Mixture(Continuous):
     H(x) = H(m) + H(x | m) − H(m | x) and KL(x) = KL(m, x) − E KL(posterior of m given x). All terms but the last are
     exact. The last is an average over fixed Sobol points of every component: it is bounded and smooth, and its error is
     0 when the components are far apart or all equal.
+
+    With many joints the highest peak can be that of a narrow and improbable component, because a density grows with
+    σ^−A. With `played` = component, `mode` is the mean of the component with the largest weight.
     """
 
     name = "mixture"
     mirrored_as = 2  # 1: each component was its own partner
     metrics: ClassVar = {"component_std": Metric("half-ranges", "mean σ of a mixture's components")}
     estimates: ClassVar = {"entropy": 0.03, "kl": 0.03}
-    variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0})
+    variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0, "played": "component"})
 
     @dataclass(frozen=True)
     class Options(Deviations):
-        """Adds the number of Gaussians and the spread of their initial means."""
+        """Adds the number of Gaussians, the spread of their initial means, and what is played."""
 
         components: int = option(4, "M: Gaussians in the mixture", least=1, most=64)
+        played: str = option("mode", "played without sampling: mode or component", choices=("mode", "component"))
         initial_spread: float = option(0.3, "spread (σ) of the initial means, half-ranges; 0: all equal", least=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.components, self.limits = options.components, options.log_limits
+        self.likeliest_mode = options.played == "mode"
         self.out = output_layer(features, self.components * (1 + 2 * self.joints))
         _, mean, log_std = self._split(self.out.bias.data.view(self.components, -1))
         if options.initial_spread:
@@ -112,8 +117,13 @@ class Mixture(Continuous):
         return categorical.kl(logits1, logits2) + (logits1.softmax(-1) * (inner - posterior)).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The highest peak that is found by 20 steps of mean shift from the components' means."""
-        _, mean, log_std = self._split(params)
+        """The highest peak that is found by 20 steps of mean shift from the components' means.
+
+        With `played` = component: the mean of the component with the largest weight.
+        """
+        weight, mean, log_std = self._split(params)
+        if self.options.played == "component":
+            return categorical.pick_row(mean, weight.argmax(-1))
         precision = torch.exp(-2 * log_std)
         x = mean
         for _ in range(20):  # Carreira-Perpiñán 2000, eq. 4: an EM step; it never decreases the density

@@ -76,3 +76,14 @@ def test_a_symmetric_policy_can_have_two_modes_in_a_state_that_is_its_own_image(
     assert torch.equal(one.mirror(mean, order, sign), mean)
     left, right = mean[0, 0, 1], mean[0, 1, 1]
     assert left == -right != 0
+
+
+def test_the_likeliest_component_is_played_although_an_improbable_one_has_the_highest_peak():
+    joints, bounds = 17, torch.ones(17)
+    params = torch.zeros(1, 2, 1 + 2 * joints)
+    params[0, :, 0] = torch.tensor([0.99, 0.01]).log()
+    params[0, 1, 1 : 1 + joints] = 0.9
+    params[0, :, 1 + joints :] = torch.tensor([[0.4], [0.29]]).log()
+    for played, place in {"mode": 0.9, "component": 0.0}.items():
+        head = Mixture(4, -bounds, bounds, Mixture.Options(components=2, played=played))
+        assert head.mode(params).sub(place).abs().max() < 0.02
