@@ -10,7 +10,7 @@ from pgcontrol.machine import files, yaml_file
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import flat
 from pgcontrol.sweep import trials
-from pgcontrol.sweep.search import Search
+from pgcontrol.sweep.search import Search, on_task
 from pgcontrol.sweep.space import Settings
 from pgcontrol.sweep.trials import TrialRow
 
@@ -31,6 +31,23 @@ def read(file: Path) -> dict[str, Settings]:
         InputError: the file is damaged.
     """
     return {arm: flat(_settings(file, arm, kept)) for arm, kept in _read(file).items()}
+
+
+def read_per_task(file: Path) -> dict[str, Settings]:
+    """Like `read`, with the settings of the best trial on each task, by `search.on_task`.
+
+    Raises:
+        InputError: the file is damaged, or was written for one task or by an older version.
+    """
+    found = dict[str, Settings]()
+    for arm, kept in _read(file).items():
+        each = kept.get("best_on") if isinstance(kept, dict) else None
+        if not isinstance(each, dict) or not each:
+            advice = "delete this file and search again; the trials are kept"
+            raise InputError(f"{file}: {arm}: best_on is missing, the best trial on each of several tasks: {advice}")
+        for task, best in each.items():
+            found[on_task(arm, task)] = flat(_settings(file, f"{arm}: best_on: {task}", best))
+    return found
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -86,6 +103,8 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
     kept = {"settings": first.settings, "score": _rounded(first.score), "trial": first.number}
     if second:
         kept["second"] = {"score": _rounded(second.score), "trial": second.number, "settings": second.settings}
+    if len(search.tasks_of(arm)) > 1:
+        kept["best_on"] = {task: _on(task, best.trials) for task in search.tasks_of(arm)}
     kept["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
     kept["trials"] = best.counts
     tasks = search.tasks_of(arm)
@@ -104,6 +123,12 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
         "optuna": first.optuna,
         "search": search.fingerprint(arm),
     }
+
+
+def _on(task: str, rows: Sequence[TrialRow]) -> dict[str, Any]:
+    """The best trial on one task; of two equal trials, the one that is better on all tasks."""
+    best = max(rows, key=lambda row: row.on(task))
+    return {"settings": best.settings, "score": _rounded(best.on(task)), "trial": best.number}
 
 
 def _rounded(number: float) -> float:

@@ -131,8 +131,8 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
         pick("key", key, dict.fromkeys(KEYS))
     grids, own, common = _grids(tree), _arms(tree), _common(tree)
-    asked = tree.get("search")
-    here = _found(path, asked, own)
+    asked, lender = tree.get("search"), _lender(path, tree.get("search"))
+    here = _found(path, asked, lender, own, [env for grid in grids for env in _values("env", grid["env"])])
     cells = _cells(grids, own, common, here, read("episodes", tree.get("episodes", EPISODES), int, SCORED))
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
@@ -146,31 +146,47 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         thresholds=_thresholds(tree, envs),
         references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
-        search=_search(asked, own, common, cells) if isinstance(asked, dict) else None,
-        searched_by=path.with_name(asked) if isinstance(asked, str) else None,
+        search=_search(asked, own, common, cells) if asked is not None and lender is None else None,
+        searched_by=lender,
         on=on.parse(tree.get("on")),
         family=family.parse(tree.get("family"), (cell.key[:2] for cell in cells), tree.get("baseline")),
         design=_design(tree.get("design")),
     )
 
 
-def _found(path: Path, asked: Any, arms: Mapping[str, Settings]) -> dict[str, Settings]:
-    """The settings that the sweep's search found, or that of another sweep."""
-    if asked is None:
-        return {}
+def _lender(path: Path, asked: Any) -> Path | None:
+    """The file of another sweep whose search is used."""
+    if asked is None or (isinstance(asked, dict) and "of" not in asked):
+        return None
     if isinstance(asked, dict):
-        return found.read(found.file_of(path))
-    if not isinstance(asked, str):
+        for key in asked:
+            pick("key", key, dict.fromkeys(("of", "per_task")), " (search)")
+        if type(per_task := asked.get("per_task", False)) is not bool:
+            raise InputError(f"search: per_task = {per_task!r}: must be true or false")
+    name = asked["of"] if isinstance(asked, dict) else asked
+    if not isinstance(name, str):
         raise InputError(
             f"search = {asked!r}: must be a mapping, see docs/sweep.md, or another sweep, such as heads.yaml"
         )
-    (other,) = _others(path, "search", [asked])
-    if not (here := found.read(found.file_of(other))):
-        makes = command("compare", other, "--search-only")
-        raise InputError(f"search: {asked} has found no settings yet: {makes}")
+    return _others(path, "search", [name])[0]
+
+
+def _found(
+    path: Path, asked: Any, lender: Path | None, arms: Mapping[str, Settings], tasks: list[str]
+) -> dict[str, Settings]:
+    """The settings that the sweep's search found, or that of another sweep."""
+    if lender is None:
+        return {} if asked is None else found.read(found.file_of(path))
+    reading = found.read_per_task if isinstance(asked, dict) and asked.get("per_task") else found.read
+    if not (here := reading(found.file_of(lender))):
+        makes = command("compare", lender, "--search-only")
+        raise InputError(f"search: {lender.name} has found no settings yet: {makes}")
     for arm in arms:
         if not any(name == arm or name.startswith(search.on_task(arm, "")) for name in here):
-            raise InputError(f"search: {asked} has not searched arm {arm!r}; it has {', '.join(here)}")
+            raise InputError(f"search: {lender.name} has not searched arm {arm!r}; it has {', '.join(here)}")
+    for arm, task in itertools.product(arms, tasks):
+        if arm not in here and search.on_task(arm, task) not in here:
+            raise InputError(f"search: {lender.name} has not searched {search.on_task(arm, task)}")
     return here
 
 

@@ -70,6 +70,10 @@ class TrialRow:
         """Mean score over its runs."""
         return float(np.mean([*self.scores.values()]))
 
+    def on(self, task: str) -> float:
+        """Mean score over its runs on one task."""
+        return float(np.mean(self.scores[task]))
+
     @property
     def seeds(self) -> np.ndarray:
         """Mean score over its tasks for each seed, [S]."""

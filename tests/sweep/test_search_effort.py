@@ -3,7 +3,9 @@
 import json
 import math
 import shutil
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,7 +14,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.sweep import found, journal, searching, trials
 from pgcontrol.sweep.cell import run_of
 from pgcontrol.sweep.sweep import read_sweep
-from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
+from tests.sweep.searches import RATE, SEARCH, Scripted, TwoTasks, rows, search, search_of, text, two_tasks, written
 
 
 def test_a_value_that_a_head_cannot_have_on_some_task_is_refused_before_the_search(tmp_path):
@@ -164,3 +166,67 @@ def test_seeds_of_a_lent_search_are_not_reported(tmp_path):
 def test_a_seed_that_is_written_in_two_ways_is_one(tmp_path):
     with pytest.raises(InputError, match=r"search: seeds = .*: a value occurs twice"):
         written(tmp_path, text(seeds=[100, "100"]))
+
+
+def test_another_sweep_can_use_the_best_trial_of_each_task(tmp_path):
+    """A large step is best on Reacher, one of 1e-3 on the pendulum, and one setting for both lies between."""
+    tree = two_tasks(space={RATE: [1e-4, 1e-3, 1e-2, 3e-3]}, sampler="grid", pruner="none")
+    tree["arms"] = {"gaussian": {"head": "gaussian"}}
+    sweep = written(tmp_path, yaml.safe_dump(tree))
+    assert search(sweep, TwoTasks())
+    best = yaml.safe_load(found.file_of(sweep.path).read_text())["gaussian"]["best_on"]
+    assert {task: each["settings"] for task, each in best.items()} == {
+        "InvertedPendulum-v5": {RATE: 1e-3},
+        "Reacher-v5": {RATE: 1e-2},
+    }
+    for each, task in zip(best.values(), best, strict=True):
+        (row,) = (row for row in rows(sweep) if row.number == each["trial"])
+        assert each["score"] == pytest.approx(np.mean(row.scores[task]), rel=1e-3)
+
+    other = {key: value for key, value in tree.items() if key != "search"}
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(other | {"search": {"of": "s.yaml", "per_task": True}}))
+    made = read_sweep(tmp_path / "t.yaml")
+    assert made.searched_by == sweep.path
+    assert {cell.key.env: cell.settings[RATE] for cell in made.cells} == {
+        "InvertedPendulum-v5": 1e-3,
+        "Reacher-v5": 1e-2,
+    }
+    searching.require_found(made)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"of": "s.yaml", "per_tusk": True}, "unknown key 'per_tusk'; did you mean 'per_task'? (search)"),
+        ({"of": "s.yaml", "per_task": 1}, "search: per_task = 1: must be true or false"),
+        ({"of": "u.yaml", "per_task": True}, "search: 'u.yaml' is no other sweep in this folder; did you mean"),
+        ({"of": "s.yaml", "per_task": True}, "best_on is missing, the best trial on each of several tasks: delete"),
+        ({"of": "s.yaml"}, ""),
+    ],
+)
+def test_another_sweep_that_cannot_be_used_is_one_line(tmp_path, asked, says):
+    tree = yaml.safe_load(text(space={RATE: [1e-4, 1e-3, 1e-2, 3e-3]}, sampler="grid", pruner="none"))
+    tree["arms"] = {"gaussian": {"head": "gaussian"}}
+    assert search(written(tmp_path, yaml.safe_dump(tree)), Scripted())  # on one task
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(tree | {"search": asked}))
+    if not says:
+        assert read_sweep(tmp_path / "t.yaml").cells[0].settings[RATE] == 1e-3
+        return
+    with pytest.raises(InputError) as error:
+        read_sweep(tmp_path / "t.yaml")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_without_settings_of_its_own_is_refused(tmp_path):
+    tree = two_tasks(space={RATE: [1e-4, 1e-3, 1e-2, 3e-3]}, sampler="grid", pruner="none")
+    tree["arms"] = {"gaussian": {"head": "gaussian"}}
+    assert search(written(tmp_path, yaml.safe_dump(tree)), TwoTasks())
+    asked = dict[str, Any](of="s.yaml")
+    other = tree | {"search": asked, "grid": tree["grid"] | {"env": "Bandit-v0"}}
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(other))
+    assert read_sweep(tmp_path / "t.yaml").cells[0].settings[RATE]  # one setting for all tasks
+    asked["per_task"] = True
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(other))
+    with pytest.raises(InputError, match=r"search: s\.yaml has not searched gaussian on Bandit-v0$"):
+        read_sweep(tmp_path / "t.yaml")
