@@ -193,7 +193,11 @@ def settings() -> str:
             found = catalog.settings_of(name).items()
             cells = ([code(f"env.{key}"), code(typed(value)), plain(text)] for key, (value, text) in found)
             parts += [f"### {name}", about(task), table(("setting", "default", "meaning"), cells)]
-    parts += ["## Recommended", RECOMMENDED, table(("tasks", "heads", "settings"), map(_advice, recommended.TABLE))]
+    parts += [
+        "## Recommended",
+        RECOMMENDED,
+        table(("tasks", "heads", "algorithms", "settings"), map(_advice, recommended.TABLE)),
+    ]
     parts += ["## Clones", "Of `pgcontrol clone`.", options(CloneConfig)]
     parts += ["## Verdicts", "Limits of `pgcontrol diagnose`.", options(Limits)]
     parts += ["## Searches", "Keys of `search:` in [a sweep's YAML](../sweep.md).", options(SearchOptions)]
@@ -214,7 +218,7 @@ def _row(row: Any) -> list[str]:
 
 
 def _advice(row: Any) -> list[str]:
-    return [*map(_named, (row.tasks, row.heads)), _typed(row.settings)]
+    return [*map(_named, (row.tasks, row.heads, row.algorithms)), _typed(row.settings)]
 
 
 def _named(side: Any) -> str:

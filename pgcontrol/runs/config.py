@@ -122,7 +122,7 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
     A missing setting gets its value from the first of these that has one: the prior, the recommendations of the
-    algorithm's row, the recommendations for the task and the head, the defaults.
+    algorithm's row, the table of recommendations for tasks, heads and algorithms, the defaults.
 
     Args:
         settings: dotted settings.
@@ -139,15 +139,18 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     if str(algorithm) not in catalog.algorithms() and (hint := elsewhere.instead(str(algorithm))):
         raise InputError(f"unknown algorithm {algorithm!r}{hint}")
     row = pick("algorithm", algorithm, catalog.algorithms(), OWN)
-    names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
-    classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
-    row.check_parts(names["head"], names["critic"], catalog.heads())
     if (env := settings.get("env")) is None:
         raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
     catalog.name_env(env, OWN)
+    head = settings.get("head", row.head or PARTS["head"][1])
+    advice = recommended.of(str(env), str(head), row.name)
+    defaults = {part: getattr(row, part, None) or advice.get(part, default) for part, (_, default) in PARTS.items()}
+    names = {part: settings.get(part, default) for part, default in defaults.items()}
+    classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
+    row.check_parts(names["head"], names["critic"], catalog.heads())
     known = _keys(Config, classes, settings)
     # recommendations may contain options that this head or algorithm does not have
-    advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
+    advised = {key: value for key, value in advice.items() if key in known}
     merged = advised | row.recommended | settings
 
     config = Config(**read_settings(Config, merged, names, classes))

@@ -8,7 +8,7 @@ from pgcontrol_envs.names import split
 
 from pgcontrol.runs import catalog
 
-ANY = ("",)  # all of our tasks, or all heads
+ANY = ("",)  # all of our tasks, all heads, or all algorithms
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
 MODAL = (*PUCKS, "Bandit-v0")  # tasks that test which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
@@ -26,20 +26,23 @@ def mirrors(head: str) -> bool:
 
 
 class Recommendation(NamedTuple):
-    """Settings for some tasks and some heads.
+    """Settings for some tasks, some heads and some algorithms.
 
     Attributes:
         tasks, heads: their names, or a function that decides by the name.
-        settings: values by dotted key. Options that the head or the algorithm does not have are ignored.
+        settings: values by dotted key, also names of parts, such as `critic_trunk`. Options that the head or the
+            algorithm does not have are ignored.
+        algorithms: names.
     """
 
     tasks: tuple[str, ...] | Callable[[str], bool]
     heads: tuple[str, ...] | Callable[[str], bool]
     settings: Mapping[str, Any]
+    algorithms: tuple[str, ...] = ANY
 
-    def suits(self, env: str, head: str) -> bool:
-        """Whether the recommendation applies to this task and this head."""
-        asked = ((self.tasks, split(env)[0]), (self.heads, head))
+    def suits(self, env: str, head: str, algorithm: str) -> bool:
+        """Whether the recommendation applies to this task, this head and this algorithm."""
+        asked = ((self.tasks, split(env)[0]), (self.heads, head), (self.algorithms, algorithm))
         return all(names(name) if callable(names) else names == ANY or name in names for names, name in asked)
 
 
@@ -89,11 +92,11 @@ TABLE = (
 )
 
 
-def of(env: str, head: str) -> dict[str, Any]:
-    """Recommended settings for a task and a head, by dotted key; empty for Gymnasium environments (gym:ID)."""
+def of(env: str, head: str, algorithm: str) -> dict[str, Any]:
+    """Recommended settings by dotted key; empty for Gymnasium environments (gym:ID)."""
     settings: dict[str, Any] = {}
     if not env.startswith("gym:"):
         for row in TABLE:
-            if row.suits(env, head):
+            if row.suits(env, head, algorithm):
                 settings |= row.settings
     return settings

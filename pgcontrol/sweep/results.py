@@ -72,7 +72,8 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
 
 def _origins(cell: Cell, config: Config) -> dict[str, str]:
     """The source of each setting that is not a default, by dotted name: `recommended`, or as in `Cell.origins`."""
-    advised = recommended.of(config.env, config.head.name) | catalog.algorithms()[config.method].recommended
+    advised = recommended.of(config.env, config.head.name, config.method)
+    advised |= catalog.algorithms()[config.method].recommended
     return {key: "recommended" for key in advised if key in run_of(config)} | dict(cell.origins)
 
 

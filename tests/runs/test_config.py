@@ -23,9 +23,8 @@ def test_a_large_whole_number_is_kept(seed):
 
 def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
     config = configure({"env": "HalfCheetah-v5", "head": "binned"})
-    assert (
-        config.algorithm.options.learning_rate == recommended.of("HalfCheetah-v5", "binned")["algorithm.learning_rate"]
-    )
+    advice = recommended.of("HalfCheetah-v5", "binned", "ppo")
+    assert config.algorithm.options.learning_rate == advice["algorithm.learning_rate"]
     assert config.algorithm.options.clip == 0.2
     assert configure({"env": "HalfCheetah-v5", "algorithm.learning_rate": 5e-5}).algorithm.options.learning_rate == 5e-5
 

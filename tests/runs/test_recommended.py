@@ -4,9 +4,9 @@ import pytest
 import torch
 from pgcontrol_envs import catalog as tasks
 
-from pgcontrol.runs import catalog
+from pgcontrol.runs import catalog, recommended
 from pgcontrol.runs.config import configure, flat, nested
-from pgcontrol.runs.recommended import ANY, TABLE, of
+from pgcontrol.runs.recommended import ANY, TABLE, Recommendation, of
 from pgcontrol.training.learner import Learner
 
 OURS = sorted(env for env in tasks() if env.endswith("-v0") and not env.startswith("Go1"))
@@ -22,8 +22,10 @@ def test_a_row_names_what_there_is(row):
     assert callable(row.tasks) or row.tasks == ANY or set(row.tasks) <= set(tasks())
     assert callable(row.heads) or row.heads == ANY or set(row.heads) <= set(catalog.heads())
     named = [env for env in tasks() if row.tasks(env)] if callable(row.tasks) else row.tasks
+    assert row.algorithms == ANY or set(row.algorithms) <= set(catalog.algorithms())
     env = "HalfCheetah-v5" if row.tasks == ANY else named[0]
-    heads = [head for head in catalog.heads() if row.suits(env, head)]
+    algorithm = "ppo" if row.algorithms == ANY else row.algorithms[0]
+    heads = [head for head in catalog.heads() if row.suits(env, head, algorithm)]
     for key in row.settings:
         has = [key in settings(env, head) for head in heads]
         assert all(has) if isinstance(row.heads, tuple) and row.heads != ANY else any(has), key
@@ -38,7 +40,7 @@ def test_the_general_comes_before_the_special():
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 def test_every_recommendation_is_a_valid_setting(env, head):
     made = settings(env, head)
-    for key, value in of(env, head).items():
+    for key, value in of(env, head, "ppo").items():
         assert made.get(key, value) == value
 
 
@@ -49,15 +51,15 @@ def test_heads_that_can_be_symmetric_are_on_a_symmetric_robot():
 
 
 def test_rows_are_merged_key_by_key():
-    swimmer = of("Swimmer-v5", "gaussian")
-    assert swimmer["total_steps"] == of("Hopper-v5", "gaussian")["total_steps"]
-    assert swimmer["head.initial_std"] == of("Hopper-v5", "gaussian")["head.initial_std"]
-    assert swimmer["algorithm.learning_rate"] != of("Hopper-v5", "gaussian")["algorithm.learning_rate"]
-    assert swimmer["algorithm.gamma"] == of("Swimmer-v5", "binned")["algorithm.gamma"] != 0.99
+    swimmer = of("Swimmer-v5", "gaussian", "ppo")
+    assert swimmer["total_steps"] == of("Hopper-v5", "gaussian", "ppo")["total_steps"]
+    assert swimmer["head.initial_std"] == of("Hopper-v5", "gaussian", "ppo")["head.initial_std"]
+    assert swimmer["algorithm.learning_rate"] != of("Hopper-v5", "gaussian", "ppo")["algorithm.learning_rate"]
+    assert swimmer["algorithm.gamma"] == of("Swimmer-v5", "binned", "ppo")["algorithm.gamma"] != 0.99
 
 
 def test_gymnasiums_environments_have_none():
-    assert of("gym:Hopper-v5", "gaussian") == {}
+    assert of("gym:Hopper-v5", "gaussian", "ppo") == {}
 
 
 @pytest.mark.parametrize("env", OURS)
@@ -77,3 +79,16 @@ def test_on_our_tasks_every_head_begins_about_as_wide(env):
         actions = policy.draws(torch.zeros(1, policy.obs_size), 2000, torch.Generator().manual_seed(0))
         # narrower by what is clipped or squashed at the bounds
         assert 0.8 * width < float(actions.std(0).mean()) < 1.1 * width, head
+
+
+def test_a_recommendation_can_be_for_one_algorithm_and_name_a_part(monkeypatch):
+    row = Recommendation(ANY, ANY, {"critic_trunk": "residual-layernorm", "algorithm.gamma": 0.9}, ("ppo", "grpo"))
+    monkeypatch.setattr(recommended, "TABLE", (row, *TABLE))
+    mine, given, other = (
+        configure({"env": "Hopper-v5"} | more)
+        for more in ({}, {"critic_trunk": "mlp", "algorithm.gamma": 0.8}, {"algorithm": "a2c"})
+    )
+    assert (mine.critic_trunk.name, mine.algorithm.options.gamma) == ("residual-layernorm", 0.9)
+    assert (given.critic_trunk.name, given.algorithm.options.gamma) == ("mlp", 0.8)
+    assert (other.critic_trunk.name, other.algorithm.options.gamma) == ("mlp", 0.99)
+    assert configure({"env": "Hopper-v5", "trunk": "mlp"}).critic_trunk.name == "mlp"  # like the policy's
