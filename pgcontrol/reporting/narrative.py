@@ -53,7 +53,7 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
     led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
     hint = " (one seed only)" if all(len(s.scores) == 1 for found in ranked.values() for s in found) else ""
     found = [*_verdict(queries, ranked, [*best]), f"Highest score{hint}: {'; '.join(led)}." if led else ""]
-    found += [_together(queries), _against_references(queries, every)]
+    found += [_together(queries), _against_references(queries, every), *_against_means(queries, every)]
     lead, *more = [*filter(None, found), ""]
     return Paragraph(lead, " ".join(more).rstrip())
 
@@ -94,6 +94,27 @@ def _against_references(queries: Queries, ranked: dict[str, list[Standing]]) -> 
             (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
     tasks = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
     return f"Compared with the best reference of each task, the best arm scores {tasks}." if tasks else ""
+
+
+def _against_means(queries: Queries, ranked: dict[str, list[Standing]]) -> Iterator[str]:
+    """How often the best arm reaches the best mean that others report for several seeds, and how even its seeds are."""
+    tasks = dict[str, bool]()
+    for env, (best, *_) in ranked.items():
+        if theirs := [r.value for r in queries.sweep.references.get(env, ()) if r.several]:
+            tasks[env] = best.score.estimate >= max(theirs)
+    if not tasks:
+        return
+    yield f"It reaches the best mean that others report for several seeds on {_of(tasks)}."
+    even = {env: best.even for env, (best, *_) in ranked.items() if len(best.scores) >= BOUNDED}
+    if even:
+        yield f"The lower quartile of its seeds is within a third of the IQM on {_of(even)}."
+
+
+def _of(tasks: dict[str, bool]) -> str:
+    """On how many of the tasks something is true, and on which it is not."""
+    without = [env for env, there in tasks.items() if not there]
+    some = f" (not on {listed(without)})" if without and len(without) < len(tasks) else ""
+    return f"{len(tasks) - len(without)} of {count(len(tasks), 'task')}{some}"
 
 
 def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:

@@ -89,6 +89,11 @@ class Standing(NamedTuple):
         return float(np.quantile(self.scores, 0.25))
 
     @property
+    def even(self) -> bool:
+        """Whether the lower quartile is at most a third of the IQM's size below the IQM."""
+        return bool(self.quartile >= self.score.estimate - abs(self.score.estimate) / 3)
+
+    @property
     def settled(self) -> int:
         """1 if significantly above the baseline, −1 if significantly below, otherwise 0.
 

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 from pgcontrol import options
 from pgcontrol.options import InputError, option, suggest
+from pgcontrol.text import count
 
-KEYS = ("return", "seconds", "note")
+KEYS = ("return", "seconds", "seeds", "note")
 RETURN = option(0.0, "a return: any finite number", above=-math.inf, below=math.inf).metadata
+SEVERAL = "several"  # an unknown number of seeds, more than one
+SEEDS = option(None, "number of runs", least=1).metadata
 SECONDS = option(None, "seconds of a run", above=0, below=math.inf).metadata
 
 
@@ -20,25 +23,33 @@ class Reference(NamedTuple):
         value: the return.
         seconds: duration of a run, if known.
         note: the source.
+        seeds: number of runs of which the return is a mean, or `several` if that is all that is known.
     """
 
     name: str
     value: float
     seconds: float | None = None
     note: str = ""
+    seeds: int | str | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether the return is a mean of several runs."""
+        return self.seeds == SEVERAL or (isinstance(self.seeds, int) and self.seeds > 1)
 
     @property
     def about(self) -> str:
         """Text about the reference without its return."""
         duration = [] if self.seconds is None else [f"{self.seconds:,.0f} s per run"]
-        return "; ".join([*duration, *filter(None, [self.note])]) or "reported"
+        runs = count(self.seeds, "seed") if isinstance(self.seeds, int) else self.seeds and f"{self.seeds} seeds"
+        return "; ".join(filter(None, [*duration, runs, self.note])) or "reported"
 
 
 def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:
     """Task -> references.
 
     Args:
-        tree: `{task: {name: return}}`, or `{return: ..., seconds: ..., note: ...}` instead of the return.
+        tree: `{task: {name: return}}`, or `{return: ..., seconds: ..., seeds: ..., note: ...}` instead of the return.
         envs: tasks of the grid.
 
     Raises:
@@ -61,7 +72,10 @@ def _reference(env: str, name: str, given: Any) -> Reference:
         raise InputError(f"{where} = {given!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
     value = options.read(f"{where}: return", found["return"], float, RETURN)
     seconds = options.read(f"{where}: seconds", found.get("seconds"), float | None, SECONDS)
-    return Reference(name, value, seconds, str(found.get("note", "")))
+    seeds = found.get("seeds")
+    if seeds != SEVERAL:
+        seeds = options.read(f"{where}: seeds", seeds, int | None, SEEDS)
+    return Reference(name, value, seconds, str(found.get("note", "")), seeds)
 
 
 def by_task(tree: Any, key: str, envs: set[str], values: str, whole: str = "grid") -> dict[str, Any]:

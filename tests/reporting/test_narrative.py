@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pgcontrol.measures.statistics import Interval, iqm
 from pgcontrol.measures.verdicts import MEANINGS
 from pgcontrol.reporting import figures, tables
 from pgcontrol.reporting.narrative import answer, listed
@@ -264,6 +265,15 @@ def test_certainty_of_three_seeds_is_not_certainty():
     assert "1 (1 …" not in text
 
 
+@pytest.mark.parametrize(
+    ("scores", "even"),
+    [([3, 3, 3, 3], True), ([1, 3, 3, 3, 3], True), ([1, 1, 3, 3, 3], False), ([-4, -4, -5.2], True)],
+)
+def test_seeds_are_even_if_their_lower_quartile_is_near_the_iqm(scores, even):
+    estimate = float(iqm(np.array(scores, float)))
+    assert Standing("a", scores, Interval(estimate, estimate, estimate), None, 1, None, None).even is even
+
+
 def test_references_are_shown_with_the_results_but_do_not_change_them(sweep):
     rows = results.read(sweep)
     plain = Queries(sweep, rows)
@@ -274,6 +284,11 @@ def test_references_are_shown_with_the_results_but_do_not_change_them(sweep):
     for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "in its interval")):
         others = {"Fork-v0": [Reference("SB3 PPO", value)]}
         assert saying(said(Queries(dataclasses.replace(sweep, references=others), rows)), word, "Fork-v0")
+    several = {"Fork-v0": [Reference("PPO", 202.0, seeds=10), Reference("TRPO", 900.0, seeds=1)]}
+    several["HalfCheetah-v5"] = [Reference("PPO", 1_100.5, note="v3", seeds="several")]
+    text = said(Queries(dataclasses.replace(sweep, references=several), rows))
+    assert saying(text, "report for several seeds on 1 of 2 tasks", "not on HalfCheetah-v5")
+    assert several["HalfCheetah-v5"][0].about == "several seeds; v3"
     lines, before = tables.lines(study), tables.lines(plain)
     added = [line for line in lines if line not in before]
     assert added == [
