@@ -33,7 +33,7 @@ WORDS = ("**yes**", "more seeds", "no")
 
 
 class Lever(NamedTuple):
-    """A lever and its differences from the baseline.
+    """A lever and its differences from the baseline, or from another arm that the sweep's family names.
 
     Attributes:
         effects: task -> difference of the IQMs, as a share of the baseline's.
@@ -78,8 +78,8 @@ class Lever(NamedTuple):
 
 
 def lever(queries: Queries, arm: str) -> Lever | None:
-    """An arm's differences from the baseline; None if it lacks a task."""
-    base = queries.sweep.baseline
+    """An arm's differences from the arm with which the family compares it; None if it lacks a task."""
+    base = queries.sweep.rival(arm)
     pairs = {env: (queries.scores(env, arm), queries.scores(env, base)) for env in queries.sweep.envs()}
     if not all(ours and theirs for ours, theirs in pairs.values()):
         return None
