@@ -1,11 +1,13 @@
 """The base class of heads: everything that a policy gradient needs from a distribution over actions."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.heads import normal
 from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError
 from pgcontrol.trunks.base import orthogonal
@@ -259,6 +261,23 @@ def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
         low, high = torch.where(narrow, middle, low), torch.where(narrow, high, middle)
     width(low)
     return low
+
+
+def shaped(values: Tensor, std: float | None) -> Tensor:
+    """Logits [n] like a Gaussian's around 0, so that a choice among the values [n, A] has this standard deviation.
+
+    It is the root mean square over the A joints. The Gaussian's own σ is larger than `std`: with the values −1, 0 and
+    1, a σ of 0.2 would always choose 0, and among points in many dimensions it would always choose the nearest one. It
+    is not smaller than `std` if the values cannot be as narrow; all logits are 0 if `std` is None or cannot be reached.
+    """
+
+    def logits(sigma: float) -> Tensor:
+        return normal.logits(values, sigma).sum(-1)
+
+    def width(log_sigma: Tensor) -> Tensor:
+        return (logits(float(log_sigma.exp())).softmax(-1) @ values.square().mean(-1)).sqrt().view(1)
+
+    return logits(math.inf if std is None else max(float(solve(width, std, 1).exp()), std))
 
 
 def temper(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical, normal
-from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, solve
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, shaped
 from pgcontrol.heads.rows import CodeRow
 from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
@@ -83,7 +83,7 @@ class Token(Head):
         self.bin_values = nn.Buffer(torch.linspace(-1.0, 1.0, self.bins), persistent=False)
         self.logits = output_layer(features, outputs + self.more_outputs())
         if self.own:
-            bins = shaped(self.bin_values, options.initial_std).repeat(self.joints)
+            bins = shaped(self.bin_values.unsqueeze(1), options.initial_std).repeat(self.joints)
             self.logits.bias.data[: len(bins)] = bins
 
     def more_outputs(self) -> int:
@@ -259,21 +259,6 @@ class Token(Head):
 
         after, _ = self.moments(self(features))
         self.refit_shift.copy_((after - before).abs().mean())
-
-
-def shaped(values: Tensor, std: float | None) -> Tensor:
-    """Logits like a Gaussian's around 0 whose choice among the values [n] has this standard deviation, or uniform.
-
-    With few values, those of a Gaussian with the same σ would be much narrower: with −1, 0 and 1, σ 0.2 always plays 0.
-    """
-    if std is None:
-        return torch.zeros_like(values)
-
-    def width(log_std: Tensor) -> Tensor:
-        p = normal.logits(values, float(log_std.exp())).softmax(-1)
-        return (p @ values.square()).sqrt().view(1)
-
-    return normal.logits(values, float(solve(width, std, 1).exp()))
 
 
 def first(x: Tensor, rows: int, columns: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical, normal
-from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, temper
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, shaped, temper
 from pgcontrol.measures.metric import Metric
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
@@ -48,7 +48,9 @@ class TokenOffset(Head):
         initial_std: float = option(0.2, "initial σ of the offset, in half-ranges", above=0)
         codes: int = option(32, "K: number of codes", least=2, most=4096)
         source: str = option(SPREAD, "codes from: spread (over all actions), or a kmeans folder, run or dataset")
-        code_std: float | None = option(0.4, "σ of the Gaussian that weights the codes at first; none: equal", above=0)
+        code_std: float | None = option(
+            0.4, "σ of the codes at first, in half-ranges; none: all equally likely", above=0
+        )
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
@@ -62,7 +64,7 @@ class TokenOffset(Head):
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
 
     def _code_logits(self) -> Tensor:
-        return normal.logits(self.table, self.options.code_std).sum(-1)
+        return shaped(self.table, self.options.code_std)
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Load the codes from a tokenizer folder, or fit them to `own` or to the source's actions."""

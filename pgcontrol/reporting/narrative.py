@@ -107,7 +107,7 @@ def _against_means(queries: Queries, ranked: dict[str, list[Standing]]) -> Itera
     yield f"It reaches the best mean that others report for several seeds on {_of(tasks)}."
     even = {env: best.even for env, (best, *_) in ranked.items() if len(best.scores) >= BOUNDED}
     if even:
-        yield f"The lower quartile of its seeds is within a third of the IQM on {_of(even)}."
+        yield f"The lower quartile of its seeds is at most a third below the IQM on {_of(even)}."
 
 
 def _of(tasks: dict[str, bool]) -> str:

@@ -34,17 +34,22 @@ def read(file: Path) -> dict[str, Settings]:
 
 
 def read_per_task(file: Path) -> dict[str, Settings]:
-    """Like `read`, with the settings of the best trial on each task, by `search.on_task`.
+    """Like `read`, with the settings of the best finished trial on each task, by `search.on_task`.
 
     Raises:
         InputError: the file is damaged, or was written for one task or by an older version.
     """
     found = dict[str, Settings]()
     for arm, kept in _read(file).items():
-        each = kept.get("best_on") if isinstance(kept, dict) else None
+        kept = kept if isinstance(kept, dict) else {}
+        tasks = kept.get("tasks")
+        if isinstance(tasks, list) and len(tasks) == 1:  # of a search on one task, or for each task
+            found[on_task(arm.removesuffix(on_task("", tasks[0])), tasks[0])] = flat(_settings(file, arm, kept))
+            continue
+        each = kept.get("best_on")
         if not isinstance(each, dict) or not each:
             advice = "delete this file and search again; the trials are kept"
-            raise InputError(f"{file}: {arm}: best_on is missing, the best trial on each of several tasks: {advice}")
+            raise InputError(f"{file}: {arm}: best_on = {each!r}: must have the best trial of each task: {advice}")
         for task, best in each.items():
             found[on_task(arm, task)] = flat(_settings(file, f"{arm}: best_on: {task}", best))
     return found
@@ -126,7 +131,7 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
 
 
 def _on(task: str, rows: Sequence[TrialRow]) -> dict[str, Any]:
-    """The best trial on one task; of two equal trials, the one that is better on all tasks."""
+    """The best finished trial on one task; of two equal trials, the one that is better on all tasks."""
     best = max(rows, key=lambda row: row.on(task))
     return {"settings": best.settings, "score": _rounded(best.on(task)), "trial": best.number}
 

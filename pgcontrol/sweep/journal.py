@@ -229,7 +229,7 @@ class Journal:
             return {name: axes[name].kept(value) for name, value in self._points[arm][number].items()}
         # until so many have ended, TPE would draw random points
         ended = sum(trial.state.is_finished() for trial in self.trials(arm))
-        early = self.search.sampler == "tpe" and min(number, ended) < self._early()
+        early = self.search.sampler == "tpe" and min(number, ended) < self._early(arm)
         quasi = self.search.sampler == "sobol" or early
         view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number, quasi))
         if quasi:
@@ -254,9 +254,11 @@ class Journal:
         Without any chosen ones it is the first trial, so the search also measures the defaults. Defaults outside the
         space are left out, and a default that depends on the task is that of the first task.
         """
-        given, found = self.search.settings(arm) | chosen, dict[str, Any]()
-        usual = run_of(configure(given))
-        for axis in (axis for axis in self.search.axes_of(arm) if axis.name in usual):
+        axes = self.search.axes_of(arm)
+        given = self.search.settings(arm) | chosen
+        found = {axis.name: axis.kept(chosen[axis.name]) for axis in axes if axis.name in chosen}
+        usual = run_of(configure(given, together=False))
+        for axis in (axis for axis in axes if axis.name in usual and axis.name not in chosen):
             for value in axis.choices or [usual[axis.name]]:
                 if axis.has(value) and _parsed(given, axis.name, value) == usual[axis.name]:
                     found[axis.name] = axis.kept(value)
@@ -273,7 +275,7 @@ class Journal:
             seed = zlib.crc32(f"{SEED}, {number}".encode())
             if self.search.sampler == "random":
                 return RandomSampler(seed=seed)
-            return TPESampler(seed=seed, n_startup_trials=self._early(), multivariate=True, group=True)
+            return TPESampler(seed=seed, n_startup_trials=self._early(arm), multivariate=True, group=True)
         corners = space.corners(self.search.axes_of(arm), self.search.settings(arm))
         axes = {axis.name: axis.distribution(settings) for axis, settings in corners}
 
@@ -285,9 +287,9 @@ class Journal:
 
         return Sobol(scramble=True, seed=SEED)
 
-    def _early(self) -> int:
-        """Number of trials before TPE uses the results of the others."""
-        return self._quarter() + len(self.search.try_first)
+    def _early(self, arm: str) -> int:
+        """Number of an arm's trials before TPE uses the results of the others."""
+        return self._quarter() + len(self.search.beginnings(arm))
 
     def _quarter(self) -> int:
         return min(max(math.ceil(self.search.trials / 4), FEWEST), MOST)

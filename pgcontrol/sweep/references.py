@@ -74,6 +74,8 @@ def _reference(env: str, name: str, given: Any) -> Reference:
     seconds = options.read(f"{where}: seconds", found.get("seconds"), float | None, SECONDS)
     seeds = found.get("seeds")
     if seeds != SEVERAL:
+        if isinstance(seeds, str):
+            raise InputError(f"{where}: seeds = {seeds!r}: must be a number, or {SEVERAL}")
         seeds = options.read(f"{where}: seeds", seeds, int | None, SEEDS)
     return Reference(name, value, seconds, str(found.get("note", "")), seeds)
 

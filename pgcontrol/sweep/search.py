@@ -129,9 +129,10 @@ class Search(SearchOptions):
         return arm in self.arms and fingerprint == self.fingerprint(arm)
 
     def beginnings(self, arm: str) -> list[Settings]:
-        """The values in `try_first` of settings that are searched for an arm."""
+        """The values in `try_first` of settings that are searched for an arm; entries without any are left out."""
         names = {axis.name for axis, _ in space.corners(self.axes_of(arm), self.settings(arm))}
-        return [{name: value for name, value in given.items() if name in names} for given in self.try_first]
+        every = [{name: value for name, value in given.items() if name in names} for given in self.try_first]
+        return [given for i, given in enumerate(every) if given and given not in every[:i]]
 
     def points(self, arm: str) -> list[Settings]:
         """The points of a grid, one per trial."""

@@ -62,7 +62,7 @@ class Sweep:
         references: task -> returns that others reported.
         borrow: YAML files of other sweeps whose rows may be used.
         search: how settings are searched; None: no search.
-        searched_by: YAML file of the sweep whose search is used instead.
+        searched_by: YAML file of the sweep whose search is used instead, for all tasks or, with `per_task`, for each.
         on: engine and resources of the runs.
         family: the comparisons that are settled together.
         design: how the experiment was planned, heading -> text.

@@ -14,6 +14,7 @@ from typing import Self
 from pgcontrol.machine import locks, processes
 from pgcontrol.machine.signals import PARENT, STOPPED, like_ctrl_c
 from pgcontrol.options import InputError
+from pgcontrol.runs.log import last_row
 from pgcontrol.sweep import run_state
 from pgcontrol.sweep.cell import Cell, command
 
@@ -93,9 +94,7 @@ class Work:
                 self.process = self._started()
                 return False
         error = self._error(code)
-        # a machine's error has no traceback; lack of memory may have one
-        crashed = code == 1 and "Traceback (most recent" in self._output() and "memory" not in error.lower()
-        run_state.note_failure(self.cell, self.folder, error, crashed)
+        run_state.note_failure(self.cell, self.folder, error, code == 1 and self._crashed())
         self._held.close()
         return True
 
@@ -119,6 +118,12 @@ class Work:
         if code == 0:
             return ""
         return processes.last_line(self._output()).removeprefix("pgcontrol: ") or f"exit code {code}"
+
+    def _crashed(self) -> bool:
+        """Whether an exception ended a run that had begun to train. Those of a lack of memory may not come again."""
+        output = self._output()
+        began = last_row(self.folder / "metrics.jsonl") is not None
+        return began and "Traceback (most recent" in output and "memory" not in output.lower()
 
     def _output(self) -> str:
         return self.log.read_text(errors="replace").partition("\n")[2]

@@ -376,3 +376,11 @@ def test_the_first_policy_has_the_width_that_was_asked_for(joints, std):
     h = Token(8, -bounds, bounds, composed(Token.Options, said)(**said))
     with torch.no_grad():
         assert h.moments(h(torch.zeros(1, 8)))[1].mean().item() == pytest.approx(std, abs=1e-3)
+
+
+def test_no_bin_is_dead_at_first_although_an_even_number_of_bins_cannot_be_narrow():
+    """Four bins have a σ of at least a third."""
+    bounds, said = torch.ones(8), {"initial_std": 0.3, "codes": 32}
+    h = Token(8, -bounds, bounds, composed(Token.Options, said)(**said))
+    with torch.no_grad():
+        assert h.current_row(h(torch.zeros(1, 8))).logits.softmax(-1).min() > 1e-3

@@ -59,3 +59,15 @@ def test_a_narrow_first_policy_plays_the_centre(joints):
     h = TokenOffset(8, -bounds, bounds, TokenOffset.Options(code_std=0.1, initial_std=0.05)).requires_grad_(False)
     played = h.decode(h.mode(h(torch.zeros(1, 8))))
     assert played.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("joints", [2, 6, 17])
+@pytest.mark.parametrize("std", [0.2, 0.4])
+def test_the_first_codes_are_as_wide_as_was_asked_for_and_several_are_sampled(joints, std):
+    """Weights of a Gaussian with this σ would leave only the code at the centre, if there are many joints."""
+    torch.manual_seed(0)
+    bounds = torch.ones(joints)
+    h = TokenOffset(8, -bounds, bounds, TokenOffset.Options(code_std=std, initial_std=0.001)).requires_grad_(False)
+    p = h(torch.zeros(1, 8))[0, :-1, 0].softmax(-1)
+    assert (p @ h.table.square()).mean().sqrt().item() == pytest.approx(std, abs=0.01)
+    assert p.max() < 1 - 0.9 * std**2  # what a code of size 1 in every joint would take

@@ -92,6 +92,44 @@ def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch
     assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
 
 
+TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1, in x\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "steps", "crashed"),
+    [
+        (1, f"{TRACEBACK}KeyError: 'x'", True, True),
+        (
+            1,
+            f"{TRACEBACK}KeyError: 'x'",
+            False,
+            False,
+        ),  # before training: a mistake in the code, which may be corrected
+        (1, f"{TRACEBACK}RuntimeError: out of memory\nmore lines", True, False),
+        (1, "pgcontrol: No space left on device", True, False),
+        (2, f"{TRACEBACK}KeyError: 'x'", True, False),
+    ],
+)
+def test_only_an_exception_in_training_would_come_again(cell, tmp_path, monkeypatch, code, output, steps, crashed):
+    folder = tmp_path / "runs" / cell.name
+
+    class Failing(Scripted):
+        def __call__(self, *_, **__):
+            if steps:
+                (folder / "metrics.jsonl").write_text('{"time/total_timesteps": 512}\n')
+            with run_state.log_of(cell, folder.parent).open("a") as log:
+                log.write(output)
+            return super().__call__()
+
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(work.subprocess, "Popen", Failing(cell, folder, [code], False))
+    monkeypatch.setattr(work.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    (outcome,) = (each for each in Local(1).run([cell], folder.parent) if isinstance(each, Ended))
+    assert outcome.error == output.splitlines()[-1].removeprefix("pgcontrol: ")
+    assert run_state.crashed(cell, folder) is crashed
+
+
 @pytest.mark.parametrize("left", ["", ".log"])
 def test_what_another_works_on_waits_and_is_taken_up_when_that_was_killed(cell, tmp_path, monkeypatch, left):
     folder = tmp_path / "runs" / cell.name

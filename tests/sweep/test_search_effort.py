@@ -200,7 +200,7 @@ def test_another_sweep_can_use_the_best_trial_of_each_task(tmp_path):
         ({"of": "s.yaml", "per_tusk": True}, "unknown key 'per_tusk'; did you mean 'per_task'? (search)"),
         ({"of": "s.yaml", "per_task": 1}, "search: per_task = 1: must be true or false"),
         ({"of": "u.yaml", "per_task": True}, "search: 'u.yaml' is no other sweep in this folder; did you mean"),
-        ({"of": "s.yaml", "per_task": True}, "best_on is missing, the best trial on each of several tasks: delete"),
+        ({"of": "s.yaml", "per_task": True}, "search: s.yaml has not searched gaussian on Reacher-v5"),
         ({"of": "s.yaml"}, ""),
     ],
 )
@@ -216,6 +216,38 @@ def test_another_sweep_that_cannot_be_used_is_one_line(tmp_path, asked, says):
         read_sweep(tmp_path / "t.yaml")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_an_older_version_found_has_no_best_trial_of_each_task(tmp_path):
+    tree = two_tasks(space={RATE: [1e-4, 1e-3, 1e-2, 3e-3]}, sampler="grid", pruner="none")
+    tree["arms"] = {"gaussian": {"head": "gaussian"}}
+    sweep = written(tmp_path, yaml.safe_dump(tree))
+    assert search(sweep, TwoTasks())
+    kept = yaml.safe_load(found.file_of(sweep.path).read_text())
+    del kept["gaussian"]["best_on"]
+    found.file_of(sweep.path).write_text(yaml.safe_dump(kept))
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(tree | {"search": {"of": "s.yaml", "per_task": True}}))
+    with pytest.raises(InputError, match="best_on = None: must have the best trial of each task: delete this file and"):
+        read_sweep(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(
+    ("first", "state"),
+    [
+        ({"head": "binned", "head.bins": 7, "rollout_steps": 32}, "finished"),
+        ({"head": "gaussian", "rollout_steps": 4}, "impossible"),
+    ],
+)
+def test_a_name_and_an_impossible_entry_can_be_tried_first(tmp_path, first, state):
+    space = {"head": ["gaussian", "binned"], "head.bins": [5, 7], "rollout_steps": [4, 32], RATE: [1e-3, 1e-2]}
+    tree = yaml.safe_load(text(space=space, try_first=[first], pruner="none"))
+    tree["arms"] = {"all": {}}
+    del tree["settings"]["rollout_steps"]
+    sweep = written(tmp_path, yaml.safe_dump(tree))
+    assert search(sweep, Scripted())
+    (row,) = (row for row in rows(sweep) if row.number == 1)
+    assert row.state == state
+    assert first.items() <= row.settings.items()
 
 
 def test_a_task_without_settings_of_its_own_is_refused(tmp_path):

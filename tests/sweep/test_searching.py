@@ -293,6 +293,7 @@ def test_tpe_begins_with_the_defaults_and_then_what_it_should_try_first(tmp_path
     assert [made["gaussian", n] for n in (1, 2)] == [{RATE: 2e-3}, {RATE: 5e-3}]  # it has no bins
     assert [made["bins", n] for n in (1, 2)] == [made["bins", n] | each for n, each in enumerate(tries, start=1)]
     assert len({str(settings) for (arm, _), settings in made.items() if arm == "bins"}) == 6
+    assert len({str(settings) for (arm, _), settings in made.items() if arm == "gaussian"}) == 6
     without = written(tmp_path, text(trials=6, pruner="none"))
     assert not found.answers(found.file_of(without.path), search_of(without))
 

@@ -133,6 +133,11 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
             "references: {Reacher-v5: {PPO: {return: 3, seeds: 0}}}",
             "references: Reacher-v5: PPO: seeds = 0: must be at least 1",
         ),
+        (
+            "plots: [train/std]",
+            "references: {Reacher-v5: {PPO: {return: 3, seeds: sevral}}}",
+            "references: Reacher-v5: PPO: seeds = 'sevral': must be a number, or several",
+        ),
         ("plots: [train/std]", "borrow: 3", "borrow = 3: must be a list of other sweeps, such as [heads.yaml]"),
         ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep in this folder"),
         ("plots: [train/std]", f"borrow: {'x' * 300}", "is no other sweep in this folder"),
