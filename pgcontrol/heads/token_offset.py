@@ -85,10 +85,10 @@ class TokenOffset(Head):
 
     @torch.no_grad()
     def symmetrise(self, order: Tensor, sign: Tensor) -> None:
-        """Replace the second half of the codes by the mirror images of the first half. K must be even."""
+        """Replace the codes by half of those after the first one, and their mirror images. K must be even."""
         if self.codes % 2:
             raise InputError(f"head.codes = {self.codes}: must be even for a symmetric policy")
-        half = self.table[: self.codes // 2]
+        half = self.table[1 : 1 + self.codes // 2]  # without 0, which is its own mirror image
         self.table.copy_(torch.cat((half, half[:, order] * sign)))
         self.logits.bias.copy_(self._code_logits())
 

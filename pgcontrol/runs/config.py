@@ -139,10 +139,11 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     if str(algorithm) not in catalog.algorithms() and (hint := elsewhere.instead(str(algorithm))):
         raise InputError(f"unknown algorithm {algorithm!r}{hint}")
     row = pick("algorithm", algorithm, catalog.algorithms(), OWN)
+    head = settings.get("head", row.head or PARTS["head"][1])
+    pick("head", head, catalog.heads(), OWN)
     if (env := settings.get("env")) is None:
         raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
     catalog.name_env(env, OWN)
-    head = settings.get("head", row.head or PARTS["head"][1])
     advice = recommended.of(str(env), str(head), row.name)
     defaults = {part: getattr(row, part, None) or advice.get(part, default) for part, (_, default) in PARTS.items()}
     names = {part: settings.get(part, default) for part, default in defaults.items()}

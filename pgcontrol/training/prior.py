@@ -55,6 +55,8 @@ class Prior:
         prior, meta = load_with_meta(where)
         alike = ("obs_size", "mirror", "low", "high", "hidden", "trunk", "head")
         theirs, ours = (flat({key: one.get(key) for key in alike}) for one in (meta["policy"], spec))
+        # the options that an older version did not have, with their defaults
+        theirs = {f"head.{name}": value for name, value in dataclasses.asdict(prior.head.options).items()} | theirs
         for key in ours | theirs:
             if theirs.get(key) != ours.get(key):
                 its, here = (f"{one.get(key)!r:.60}" for one in (theirs, ours))

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 from typing import Any
 
 import numpy as np
@@ -262,3 +263,19 @@ def test_a_task_without_settings_of_its_own_is_refused(tmp_path):
     (tmp_path / "t.yaml").write_text(yaml.safe_dump(other))
     with pytest.raises(InputError, match=r"search: s\.yaml has not searched gaussian on Bandit-v0$"):
         read_sweep(tmp_path / "t.yaml")
+
+
+def test_an_error_in_one_of_two_threads_ends_the_search(tmp_path):
+    """The second thread dies at once, while the first one would go on for ever."""
+
+    class Endless(Scripted):
+        def run(self, cells, where):
+            if where.name.endswith("bins"):
+                raise ZeroDivisionError
+            while True:
+                time.sleep(0.01)
+                yield frozenset({cells[0].key})
+
+    sweep = written(tmp_path, text(pruner="none"))
+    with pytest.raises(ZeroDivisionError):
+        search(sweep, Endless(jobs=2))

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -267,22 +266,6 @@ def test_a_trial_whose_training_crashes_has_a_row_and_is_not_repeated(tmp_path):
     assert search(sweep, Crashing())
     assert [(row.state, row.why) for row in rows(sweep) if row.number == 2] == [("crashed", "KeyError: 'x'")] * 2
     assert found.answers(found.file_of(sweep.path), search_of(sweep))
-
-
-def test_an_error_in_one_of_two_threads_ends_the_search(tmp_path):
-    """The second thread dies at once, while the first one would go on for ever."""
-
-    class Endless(Scripted):
-        def run(self, cells, where):
-            if where.name.endswith("bins"):
-                raise ZeroDivisionError
-            while True:
-                time.sleep(0.01)
-                yield frozenset({cells[0].key})
-
-    sweep = written(tmp_path, text(pruner="none"))
-    with pytest.raises(ZeroDivisionError):
-        search(sweep, Endless(jobs=2))
 
 
 def test_tpe_begins_with_the_defaults_and_then_what_it_should_try_first(tmp_path):
