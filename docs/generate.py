@@ -193,11 +193,8 @@ def settings() -> str:
             found = catalog.settings_of(name).items()
             cells = ([code(f"env.{key}"), code(typed(value)), plain(text)] for key, (value, text) in found)
             parts += [f"### {name}", about(task), table(("setting", "default", "meaning"), cells)]
-    parts += [
-        "## Recommended",
-        RECOMMENDED,
-        table(("tasks", "heads", "algorithms", "settings"), map(_advice, recommended.TABLE)),
-    ]
+    columns = ("tasks", "heads", "algorithms", "settings")
+    parts += ["## Recommended", RECOMMENDED, table(columns, map(_advice, recommended.TABLE))]
     parts += ["## Clones", "Of `pgcontrol clone`.", options(CloneConfig)]
     parts += ["## Verdicts", "Limits of `pgcontrol diagnose`.", options(Limits)]
     parts += ["## Searches", "Keys of `search:` in [a sweep's YAML](../sweep.md).", options(SearchOptions)]

@@ -118,8 +118,7 @@ def write(sweep: Sweep) -> None:
     of = f"{len(found)} of {len(sweep.arms()) - 1} levers have runs on all tasks. Differences of the IQMs from the "
     others = [f"*{arm}* from *{rival}*" for arm, rival in sweep.family.against.items()]
     more = ", ".join([f"runs of *{sweep.baseline}*", *others]) + '; p: twice the one-sided p-value of "not better", '
-    more += "without a correction; time "
-    more += "per step as a multiple of the same.\n\n"
+    more += "without a correction; time per step as a multiple of the same.\n\n"
     sweep.path.with_suffix(".kept.md").write_text(lead + of + more + table(found, sweep.envs()))
 
 

@@ -27,7 +27,7 @@ class TokenOffset(Head):
     not part of the choice.
 
     With `source = spread` the codes are fixed points that cover all actions, and the first one is 0. In a symmetric
-    policy, the second half of the codes are the mirror images of the first half.
+    policy, no code is 0, and the second half of the codes are the mirror images of the first half.
 
     params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's index
     and the unclipped offset, [1 + A]; `decode` clips. Codes do not move during training; offsets reach the actions

@@ -93,8 +93,7 @@ class Work:
             if self.attempts < ATTEMPTS:
                 self.process = self._started()
                 return False
-        error = self._error(code)
-        run_state.note_failure(self.cell, self.folder, error, code == 1 and self._crashed())
+        run_state.note_failure(self.cell, self.folder, self._error(code), code == 1 and self._crashed())
         self._held.close()
         return True
 
