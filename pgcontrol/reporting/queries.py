@@ -1,7 +1,7 @@
 """Queries on the rows of a sweep, for tables, charts and sentences."""
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,11 @@ class Queries:
                 "in the run's last evaluation, from its own start states: compare it only with scores of this page, "
                 "because newer experiments use the same start states for all runs"
             )
-        episodes = max((row.episodes or 0 for row in self.rows.values()), default=0)
-        return f"over {count(episodes, 'episode')} from start states common to all runs (seed {EVALUATION_SEED})"
+        counts = {env: max(row.episodes or 0 for row in self.on(env)) for env in self.envs()}
+        usual = Counter(counts.values()).most_common(1)[0][0] if counts else 0
+        others = [f"{number:,} on {env}" for env, number in counts.items() if number != usual]
+        many = f" ({', '.join(others)})" if others else ""
+        return f"over {count(usual, 'episode')}{many} from start states common to all runs (seed {EVALUATION_SEED})"
 
     @property
     def stated(self) -> dict[str, str]:

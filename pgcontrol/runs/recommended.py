@@ -8,7 +8,7 @@ from pgcontrol_envs.names import split
 
 from pgcontrol.runs import catalog
 
-ANY = ("",)  # all of our tasks, all heads, or all algorithms
+ANY = ("",)  # all tasks, all heads, or all algorithms
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
 MODAL = (*PUCKS, "Bandit-v0")  # tasks that test which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
@@ -51,7 +51,7 @@ STEP = "algorithm.learning_rate"
 # General rows come first; if two rows set the same key, the later one wins. Comments name the source of the values: a
 # search in experiments/, the default of another library, or tuning by hand.
 TABLE = (
-    # all of our tasks: the budget of most published results
+    # the budget of most published results
     Recommendation(ANY, ANY, {"total_steps": 1_000_000}),
     # step: default of CleanRL and SB3 (1e-3 was better in every_head_search.yaml, HalfCheetah); width: by hand,
     # HalfCheetah; no other was better in every_head_tuning.yaml
@@ -93,10 +93,9 @@ TABLE = (
 
 
 def of(env: str, head: str, algorithm: str) -> dict[str, Any]:
-    """Recommended settings by dotted key; empty for Gymnasium environments (gym:ID)."""
+    """Recommended settings by dotted key. For Gymnasium environments (gym:ID) these are the general rows."""
     settings: dict[str, Any] = {}
-    if not env.startswith("gym:"):
-        for row in TABLE:
-            if row.suits(env, head, algorithm):
-                settings |= row.settings
+    for row in TABLE:
+        if row.suits(env, head, algorithm):
+            settings |= row.settings
     return settings

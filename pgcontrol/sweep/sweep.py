@@ -50,7 +50,8 @@ class Sweep:
     `plots: [train/kl]` adds curves. `thresholds: {HalfCheetah-v5: 4000}` replaces the return to which the report
     measures the time. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown next to the results. `borrow:
     [heads.yaml]` uses runs of another sweep if all their settings are equal. `episodes: 100` is the number of episodes
-    that score each final policy, from start states common to all runs. Any other key of a grid is a setting to vary:
+    that score each final policy, from start states common to all runs; `{Reacher-v5: 1000}` changes it for single
+    tasks. Any other key of a grid is a setting to vary:
     `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are made;
     see `Search`. `search: heads.yaml` uses those that another sweep found for arms of the same names. `on: slurm` makes
     the runs on a cluster; see `On`. `family: {margin: 0.1}` chooses the comparisons that are settled together; see
@@ -132,8 +133,9 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         pick("key", key, dict.fromkeys(KEYS))
     grids, own, common = _grids(tree), _arms(tree), _common(tree)
     asked, lender = tree.get("search"), _lender(path, tree.get("search"))
-    here = _found(path, asked, lender, own, [env for grid in grids for env in _values("env", grid["env"])])
-    cells = _cells(grids, own, common, here, read("episodes", tree.get("episodes", EPISODES), int, SCORED))
+    tasks = [str(env) for grid in grids for env in _values("env", grid["env"])]
+    here = _found(path, asked, lender, own, tasks)
+    cells = _cells(grids, own, common, here, _episodes(tree.get("episodes", EPISODES), set(tasks)))
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
         pick("baseline", tree["baseline"], arms)
@@ -268,6 +270,15 @@ def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
     return {env: read(f"thresholds: {env}", value, float, references.RETURN) for env, value in found.items()}
 
 
+def _episodes(given: Any, envs: set[str]) -> dict[str, int]:
+    """Task -> number of episodes that score a final policy."""
+    if not isinstance(given, dict):
+        return dict.fromkeys(envs, read("episodes", given, int, SCORED))
+    named = references.by_task(given, "episodes", envs, "numbers, such as {Reacher-v5: 1000}")
+    counts = {env: read(f"episodes: {env}", value, int, SCORED) for env, value in named.items()}
+    return dict.fromkeys(envs, EPISODES) | counts
+
+
 def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = tree.get("grid")
     grids: list[Any] = given if isinstance(given, list) else [given]
@@ -277,7 +288,11 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _cells(
-    grids: list[Settings], arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
+    grids: list[Settings],
+    arms: dict[str, Settings],
+    common: Settings,
+    found: Mapping[str, Settings],
+    episodes: Mapping[str, int],
 ) -> list[Cell]:
     """The cells of all grids. Cells of an arm on a task differ only in their seeds, and no two share a folder."""
     cells, kinds, names = dict[Key, Cell](), dict[tuple[str, str], Settings](), dict[str, Key]()
@@ -300,7 +315,11 @@ def _cells(
 
 
 def _expand(
-    grid: Settings, arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
+    grid: Settings,
+    arms: dict[str, Settings],
+    common: Settings,
+    found: Mapping[str, Settings],
+    episodes: Mapping[str, int],
 ) -> Iterator[Cell]:
     """The cells of a grid. Precedence of settings: the grid, the arm, common settings, settings from the search."""
     more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
@@ -315,7 +334,7 @@ def _expand(
         layers["grid"] |= {"env": env, "seed": seed}
         settings = {key: value for layer in layers.values() for key, value in layer.items()}
         origins = {key: name for name, layer in layers.items() for key in layer}
-        yield Cell(Key(str(env), " ".join([arm, *listed]), seed), settings, origins, episodes)
+        yield Cell(Key(str(env), " ".join([arm, *listed]), seed), settings, origins, episodes[str(env)])
 
 
 def _seeds(grid: dict[str, Any]) -> list[int]:

@@ -58,8 +58,9 @@ def test_rows_are_merged_key_by_key():
     assert swimmer["algorithm.gamma"] == of("Swimmer-v5", "binned", "ppo")["algorithm.gamma"] != 0.99
 
 
-def test_gymnasiums_environments_have_none():
-    assert of("gym:Hopper-v5", "gaussian", "ppo") == {}
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_any_other_environment_has_the_general_settings(head):
+    assert of("gym:Swimmer-v5", head, "ppo") == of("My-Robot-v0", head, "ppo") == of("Hopper-v5", head, "ppo")
 
 
 @pytest.mark.parametrize("env", OURS)

@@ -123,6 +123,26 @@ def test_runs_that_are_kept_are_scored_again_and_not_made_again(copied, old):
     assert ({key: row.score for key, row in rows.items()} == before) == old
 
 
+def test_a_task_can_have_more_episodes_than_the_others(copied):
+    """Only its runs are scored again, and the report says which are which."""
+    sweep, runs = copied
+    sweep.path.write_text(SWEEP.replace("episodes: 2\n", "episodes: {Reacher-v5: 3, InvertedPendulum-v5: 2}\n", 1))
+    now = read_sweep(sweep.path)
+    assert {key.env for key in results.read(now)} == {"InvertedPendulum-v5"}
+    executor = Asked()
+    assert not run(now, executor, runs, QUIET).failed
+    assert executor.cells == []
+    rows = results.read(now)
+    assert {(key.env, row.episodes) for key, row in rows.items()} == {("Reacher-v5", 3), ("InvertedPendulum-v5", 2)}
+    assert "over 3 episodes (2 on InvertedPendulum-v5) from start states common" in report(now.path).queries.scoring
+
+
+def test_a_task_that_is_not_named_has_the_usual_number(tmp_path):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("episodes: 2\n", "episodes: {Reacher-v5: 3}\n", 1))
+    cells = read_sweep(tmp_path / "heads.yaml").cells
+    assert {(cell.key.env, cell.episodes) for cell in cells} == {("Reacher-v5", 3), ("InvertedPendulum-v5", 100)}
+
+
 @pytest.mark.parametrize(("episodes", "lent"), [(2, 2), (3, 0)])
 def test_a_row_is_borrowed_where_it_was_scored_alike(copied, episodes, lent):
     sweep, _ = copied
@@ -157,6 +177,9 @@ def test_a_run_that_diverged_is_done_without_a_policy(sweep, tmp_path):
     [
         ("episodes: 2", "episodes: 0", "episodes = 0: must be at least 1"),
         ("episodes: 2", "episodes: many", "episodes"),
+        ("episodes: 2", "episodes: {Hoper-v5: 2}", "episodes: 'Hoper-v5' is not a task of the grid"),
+        ("episodes: 2", "episodes: {Reacher-v5: 0}", "episodes: Reacher-v5 = 0: must be at least 1"),
+        ("episodes: 2", "episodes: [2]", "episodes = [2]"),
         ("episodes: 2", "episode: 2", "unknown key 'episode'; did you mean 'episodes'?"),
         ("{video: false", "{video: false, score_episodes: 3", "score_episodes = 3: set `episodes` of the sweep"),
     ],
