@@ -12,7 +12,7 @@ from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_minibatch, require_ratio_one
-from pgcontrol.learning.samples import Minibatch, Past, samples_of
+from pgcontrol.learning.samples import Minibatch, Past, likelihood_ratio, samples_of
 from pgcontrol.machine import trees
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.measures.metric import Metric
@@ -213,7 +213,7 @@ class ClippedSurrogate(Rule):
         |ratio − 1|.
         """
         clip, log_ratio = self.options.clip, new.log_prob - batch.log_prob
-        moved = ratio = log_ratio.exp()
+        moved = ratio = likelihood_ratio(log_ratio)
         centre: Any = 1.0
         if batch.drift is not None:
             centre, ratio = batch.drift, batch.drift * moved

@@ -37,6 +37,14 @@ class Minibatch(NamedTuple):
     drift: Tensor | None = None
 
 
+def likelihood_ratio(log_ratio: Tensor) -> Tensor:
+    """exp(log_ratio), but at most e^20.
+
+    Where a loss does not use a ratio, its gradient is 0 times the ratio, which must not be infinite.
+    """
+    return log_ratio.clamp_max(20.0).exp()
+
+
 def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
     """The samples of a rollout in one batch, except those of masked rows."""
     weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
@@ -123,7 +131,7 @@ class Past:
         flat = (x.flatten(0, 1).split(rollout.bad.numel()) for x in (rows.obs, rows.after, rows.choice))
         parts = zip(*(current(*part) for part in zip(*flat, strict=True)), strict=True)
         obs, log_prob, value, after = (torch.cat(part).unflatten(0, rows.reward.shape) for part in parts)
-        drift = (log_prob - rows.log_prob).exp()
+        drift = likelihood_ratio(log_prob - rows.log_prob)
         ended = rows.discount, rows.terminated, rows.truncated
         seen = Trajectories(rows.reward / rollout.reward_scale, value, after, *ended)
         estimate = estimated(self.estimator, seen, drift)

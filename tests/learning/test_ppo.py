@@ -10,7 +10,7 @@ from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.optimiser import Adam, adam_step
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rule import Diverged, explained_variance, require_ratio_one
-from pgcontrol.learning.samples import samples_of
+from pgcontrol.learning.samples import likelihood_ratio, samples_of
 from pgcontrol.machine import trees
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError
@@ -68,6 +68,25 @@ def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
     (score,) = torch.autograd.grad(-(batch.advantage * new.log_prob).mean(), theta)
     assert torch.allclose(clip, score, atol=1e-6)
     assert score.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("drift", [None, 0.5, torch.inf], ids=["new", "older", "much older"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_ratio_that_overflows_leaves_a_finite_gradient(drift, sign):
+    """Where the clip applies the gradient is exactly 0, not 0 times infinity."""
+    policy, rollout, _, target = rollout_of("gaussian")
+    batch = samples_of(rollout, Estimate(torch.full_like(target, float(sign)), target))
+    batch = batch._replace(log_prob=batch.log_prob - 200)
+    if drift is not None:
+        batch = batch._replace(drift=likelihood_ratio(torch.full_like(batch.log_prob, drift).log()))
+    options = ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0)
+    rule, theta = ClippedSurrogate(policy, options), policy.theta.clone().requires_grad_()
+    loss, metrics = rule.loss(theta, batch, rule.entropy_coef)
+    (gradient,) = torch.autograd.grad(loss, theta)
+    assert gradient.square().sum().isfinite()
+    assert sign < 0 or not gradient.any()
+    assert all(value.isfinite() for value in metrics.values())
+    assert float(metrics["approx_kl"]) > 100  # so that `adaptive_kl` and `target_kl` act
 
 
 @pytest.mark.parametrize("head", HEADS)
