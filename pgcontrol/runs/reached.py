@@ -17,6 +17,7 @@ class Reached(NamedTuple):
 
 # from experiments/benchmark.jsonl; each task with the head that its search selected
 TABLE = {
+    # <!-- scores -->
     "Ant-v5": Reached(2440, 1_000_000, 5, "gaussian"),
     "HalfCheetah-v5": Reached(5190, 1_000_000, 5, "gaussian-tanh"),
     "Hopper-v5": Reached(1660, 1_000_000, 5, "gaussian"),
@@ -26,6 +27,7 @@ TABLE = {
     "Reacher-v5": Reached(-4.07, 1_000_000, 5, "gaussian-tanh"),
     "Swimmer-v5": Reached(272, 1_000_000, 5, "token-offset"),
     "Walker2d-v5": Reached(2860, 1_000_000, 5, "gaussian-tanh"),
+    # <!-- /scores -->
 }
 
 
