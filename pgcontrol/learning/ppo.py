@@ -177,9 +177,10 @@ class ClippedSurrogate(Rule):
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
         advantage = self.normalised(batch) if self.ranks.size == 1 else batch.advantage
         policy_loss, measured = self.surrogate(new, batch, advantage)
-        value_loss = self.value_loss(new, batch).mean()
-        loss = policy_loss + self.options.value_coef * value_loss
-        named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
+        loss, named = policy_loss, {"policy_gradient_loss": policy_loss}
+        if self.options.value_coef:  # else the critic learns in its own passes only, or not at all
+            named["value_loss"] = self.value_loss(new, batch).mean()
+            loss = loss + self.options.value_coef * named["value_loss"]
         # without an entropy bonus, `update` measures it on a part of the rollout: it is slow without a closed form
         if self.options.entropy_coef or self.options.entropy_target is not None:
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()

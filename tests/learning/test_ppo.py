@@ -277,6 +277,15 @@ def test_further_passes_move_the_critic_alone():
     assert row["train/value_loss"] >= 0
 
 
+def test_a_critic_without_a_weight_costs_the_policys_step_nothing(monkeypatch):
+    policy, rollout, advantage, target = rollout_of("gaussian")
+    batch = samples_of(rollout, Estimate(advantage, target))
+    monkeypatch.setattr(policy.critic, "loss", lambda *_: pytest.fail("the critic's loss was computed"))
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, value_coef=0.0))
+    loss, terms = rule.loss(policy.theta, batch, rule.entropy_coef)
+    assert float(loss) == float(terms["policy_gradient_loss"])
+
+
 def test_further_passes_continue_from_a_checkpoint():
     options = {"critic_epochs": 2, "critic_learning_rate": 3e-4, "value_coef": 0.0}
     policy, rule, _ = after_updates("gaussian", 1, **options)
