@@ -173,7 +173,11 @@ def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
     return loaded
 
 
+def schedule(options: Any, progress: float) -> float:
+    """The factor of the step size by `decay`, at this fraction of the budget."""
+    return 1 - progress if options.decay == "linear" else 1.0
+
+
 def decayed(options: Any, progress: float) -> Tensor:
     """The step size after `decay`, at this fraction of the budget: a float64 scalar."""
-    rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
-    return torch.tensor(rate, dtype=torch.float64)
+    return torch.tensor(options.learning_rate * schedule(options, progress), dtype=torch.float64)

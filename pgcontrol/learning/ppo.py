@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, critic_steps
-from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
+from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed, schedule
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_minibatch, require_ratio_one
 from pgcontrol.learning.samples import Minibatch, Past, likelihood_ratio, samples_of
@@ -22,6 +22,10 @@ from pgcontrol.policy import Evaluation
 # Range of the adapted entropy coefficient. At a peak of the reward, where A ∝ 1 − z² with standard deviation 1, the
 # gradient with respect to a Gaussian's log σ is E[A (z² − 1)] = −√2. The entropy bonus must be able to exceed this.
 ENTROPY_COEFS = 1e-3, 3.0
+# Fraction of samples outside the clip from which on the KL hardly grows with the step. In the trial that set this, a
+# clip of 0.07 held the KL at half of what was asked with half of the samples outside; the step grew until the policy
+# was destroyed.
+BINDS = 0.3
 
 
 class ClippedSurrogate(Rule):
@@ -55,7 +59,9 @@ class ClippedSurrogate(Rule):
         target_kl: float | None = option(None, "stop an update when KL exceeds 1.5 times this; none: off", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
         reuse: int = option(1, "M: number of rollouts that an update uses; the last one is new", least=1, most=100)
-        adaptive_kl: float | None = option(None, "adapt the step size to keep approx_kl near this; none: off", above=0)
+        adaptive_kl: float | None = option(
+            None, "adapt the step size to keep approx_kl near this, less as the step decays; none: off", above=0
+        )
         critic_epochs: int = option(
             0,
             "extra passes for the critic only, after the policy's; the only ones if value_coef is 0",
@@ -204,7 +210,7 @@ class ClippedSurrogate(Rule):
         return (advantage - mean) / (std + 1e-8)
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and metrics of the change of the policy.
+        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and metrics of the change of the policy in this update.
 
         For older rollouts, the ratio is relative to the policy that sampled them, and the clipping range is centred at
         the drift, the ratio of the policy at the start of the update (GePPO with uniform weights: Queeney et al. 2021,
@@ -256,13 +262,20 @@ class ClippedSurrogate(Rule):
         """Adapt the step size and the weight of the entropy for the next update. Returns the current weight.
 
         Step size: by a factor of 1.5 if the KL is more than twice or less than half of what is asked, as Schulman et
-        al. 2017 (section 4) adapt the weight of a KL penalty. Weight of the entropy: by a factor of at most e^0.5, in
-        proportion to what is missing; the factor was chosen by hand.
+        al. 2017 (section 4) adapt the weight of a KL penalty. What is asked falls with the square of the scheduled
+        step, as the KL does; otherwise the scale would undo the decay. The step does not grow while the clip binds,
+        because it could not reach the KL and would destroy the policy.
+
+        Weight of the entropy: by a factor of at most e^0.5, in proportion to what is missing; the factor was chosen by
+        hand.
         """
         options, row = self.options, dict[str, float]()
         if options.adaptive_kl is not None:
-            ratio = metrics["approx_kl"] / options.adaptive_kl
-            self.scale = (self.scale * (1 / 1.5 if ratio > 2 else 1.5 if ratio < 0.5 else 1.0)).clamp(0.01, 100)
+            asked = options.adaptive_kl * schedule(options, progress) ** 2
+            if metrics["approx_kl"] > 2 * asked:
+                self.scale = (self.scale / 1.5).clamp_min(0.01)
+            elif metrics["approx_kl"] < 0.5 * asked and metrics.get("clip_fraction", 0) < BINDS:
+                self.scale = (self.scale * 1.5).clamp_max(100)
         if options.entropy_target is not None:
             row["entropy_coef"] = float(self.entropy_coef - self.entropy_penalty)
             end = options.entropy_target if options.entropy_end is None else options.entropy_end

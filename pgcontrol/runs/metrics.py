@@ -43,7 +43,7 @@ COMMON = {
     "train/std": Metric("half-ranges", "standard deviation of the action in a state, mean over joints (head/std)"),
     "train/kl": Metric("nats per choice", "KL(before || after) of the whole update, from the head's KL"),
     "train/approx_kl": Metric("nats per choice", "mean of ratio − 1 − log ratio over all minibatches of the update"),
-    "train/clip_fraction": Metric("share", "samples with a ratio outside 1 ± clip"),
+    "train/clip_fraction": Metric("share", "samples with a ratio outside 1 ± clip; with reuse, outside drift ± clip"),
     "train/ratio_error": Metric("", "largest |ratio − 1| in a minibatch, mean over the update"),
     "train/kl_prior": Metric("nats per choice", "KL(policy || prior) in the update"),
     "train/q_value": Metric("", "decqn, reppo: mean Q over the minibatches, in units of the scaled reward"),

@@ -296,6 +296,27 @@ def test_further_passes_continue_from_a_checkpoint():
     assert rule.state()["critic_steps"] == 2  # minibatches of 256
 
 
+@pytest.mark.parametrize(
+    ("progress", "decay", "kl", "clipped", "factor"),
+    [
+        (0.0, "linear", 0.004, 0.1, 1.5),
+        (0.0, "linear", 0.021, 0.1, 1 / 1.5),
+        (0.0, "linear", 0.01, 0.1, 1.0),
+        (0.9, "linear", 0.0001, 0.0, 1.0),  # a step of a tenth has a KL of a hundredth
+        (0.9, "linear", 0.00004, 0.0, 1.5),
+        (0.9, "linear", 0.001, 0.0, 1 / 1.5),
+        (0.9, "none", 0.01, 0.0, 1.0),
+        (0.0, "linear", 0.004, 0.5, 1.0),  # the clip binds
+        (0.0, "linear", 0.021, 0.5, 1 / 1.5),
+    ],
+)
+def test_the_adaptive_rate_keeps_the_decay_and_does_not_push_against_the_clip(progress, decay, kl, clipped, factor):
+    policy, *_ = rollout_of("gaussian")
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, adaptive_kl=0.01, decay=decay))
+    rule.adjust({"approx_kl": kl, "clip_fraction": clipped}, progress)
+    assert float(rule.scale) == pytest.approx(factor)
+
+
 def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
     policy, rollout, advantage, target = rollout_of("gaussian")
     for adaptive_kl, expected in ((1e-6, 1 / 1.5), (10.0, 1.5)):
