@@ -1,5 +1,6 @@
 """Residual blocks with layer normalisation: wide networks that remain trainable."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcontrol.options import InputError, option
+from pgcontrol.options import option
 from pgcontrol.trunks.base import Trunk, orthogonal
 
 
@@ -28,7 +29,9 @@ class Block(nn.Module):
 
 
 class ResidualLayerNorm(Trunk):
-    """A linear layer to the width `hidden`, a residual block for each of its entries, and a final layer normalisation.
+    """A linear layer, a residual block for each entry of `hidden`, and a final layer normalisation.
+
+    Where the width changes there is another linear layer. Without an entry there are no layers.
 
     The normalised residual network of regularised actors for discretised policies (RN-D, arXiv 2601.23075, after SimBa,
     arXiv 2410.09754: two blocks of width 256, four times as wide inside; their critic has two layers with tanh).
@@ -44,13 +47,16 @@ class ResidualLayerNorm(Trunk):
 
     @classmethod
     def weights(cls, inputs: int, hidden: Sequence[int], options: Options) -> int:
-        """Those of the first layer, the blocks, and the final normalisation."""
+        """Those of the linear layers, the blocks, and the final normalisation."""
         blocks = (2 * options.expansion * width**2 + (options.expansion + 3) * width for width in hidden)
-        return super().weights(inputs, hidden[:1], options) + sum(blocks) + 2 * sum(hidden[:1])
+        widths = [width for width, _ in itertools.groupby(hidden)]
+        return super().weights(inputs, widths, options) + sum(blocks) + 2 * sum(hidden[-1:])
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Options) -> list[nn.Module]:
-        if len(set(hidden)) != 1:
-            sizes = ",".join(map(str, hidden))
-            raise InputError(f"hidden = {sizes or 'none'}: trunk {self.name!r} needs equal sizes, such as 256,256")
-        blocks = (Block(width, options.expansion * width) for width in hidden)
-        return [orthogonal(inputs, hidden[0]), *blocks, nn.LayerNorm(hidden[0])]
+        found, last = list[nn.Module](), inputs
+        for number, width in enumerate(hidden):
+            if number == 0 or width != last:
+                found.append(orthogonal(last, width))
+            found.append(Block(width, options.expansion * width))
+            last = width
+        return [*found, nn.LayerNorm(last)] if hidden else []

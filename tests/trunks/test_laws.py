@@ -1,5 +1,7 @@
 """Laws of all trunks in the catalogue."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_policy
 from pgcontrol.training.learner import Learner
+from pgcontrol.trunks.base import Trunk, orthogonal
 from tests.laws.asking import ask
 from tests.training.test_train import SMALL
 
@@ -83,9 +86,31 @@ def test_a_block_may_be_wider_inside():
         assert (shapes["1.inner.weight"], shapes["1.outer.weight"]) == ((128, 32), (32, 128))
 
 
+@pytest.mark.parametrize("hidden", [[], [8], [8, 8], [8, 4], [4, 8, 8, 6]])
+def test_any_sizes_make_a_trunk_of_as_many_weights_as_said(hidden, name):
+    kind = catalog.trunks()[name]
+    trunk = kind(5, hidden, kind.Options())
+    assert trunk(torch.randn(3, 5)).shape == (3, kind.features(5, hidden))
+    assert sum(weight.numel() for weight in trunk.parameters()) == kind.weights(5, hidden, kind.Options())
+
+
+class Even(Trunk):
+    """A trunk that refuses some sizes."""
+
+    name = "even"
+
+    @dataclass(frozen=True)
+    class Options:
+        """None."""
+
+    def layers(self, inputs, hidden, options):
+        if any(width % 2 for width in hidden):
+            raise InputError(f"hidden = {hidden[0]}: needs even sizes")
+        return [orthogonal(inputs, hidden[-1])]
+
+
 @pytest.mark.parametrize("whose", ["", "critic_"])
-@pytest.mark.parametrize(("sizes", "shown"), [("64,32", "64,32"), ([], "none")])
-def test_sizes_are_refused_where_they_cannot_be(whose, sizes, shown):
-    settings = {f"{whose}trunk": "residual-layernorm", f"{whose}hidden": sizes}
-    with pytest.raises(InputError, match=f"^{whose}hidden = {shown}: trunk 'residual-layernorm' needs equal sizes"):
+def test_sizes_are_refused_where_they_cannot_be(whose):
+    settings = {f"{whose}trunk": Even, f"{whose}hidden": 7}
+    with pytest.raises(InputError, match=f"^{whose}hidden = 7: needs even sizes$"):
         Learner(configure(SMALL | settings))
