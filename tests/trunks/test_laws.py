@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import nn
 
 from pgcontrol.laws import trunks as laws
 from pgcontrol.laws.base import laws_of
@@ -103,7 +104,7 @@ class Even(Trunk):
     class Options:
         """None."""
 
-    def layers(self, inputs, hidden, options):
+    def layers(self, inputs, hidden, options) -> list[nn.Module]:
         if any(width % 2 for width in hidden):
             raise InputError(f"hidden = {hidden[0]}: needs even sizes")
         return [orthogonal(inputs, hidden[-1])]
