@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,7 +67,12 @@ def demonstrations(env_id: str, episodes: int = 1024, seed: int = 0) -> tuple[Te
 
 
 def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
-    """A policy that was fitted to demonstrations of all routes by maximum likelihood."""
+    """A policy that was fitted to demonstrations of all routes by maximum likelihood; everybody gets their own copy."""
+    return copy.deepcopy(_cloned(env_id, head, seed, steps))
+
+
+@functools.cache
+def _cloned(env_id: str, head: str, seed: int, steps: int) -> Policy:
     obs, action = demonstrations(env_id)
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)

@@ -3,6 +3,9 @@
 import io
 import json
 import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,11 +34,34 @@ from tests.diagnosis.planted import clone, forced, left_alone, plant
 from tests.training.test_train import small
 
 TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}
+PLANS = {
+    "left alone": left_alone,
+    "collapsed": forced(0.005, end=1.0),
+    "narrow": forced(0.2, begin=0.05, end=1.0),
+}
 
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     monkeypatch.setattr(diagnose, "still", lambda *_: Still(np.zeros((48, 64, 3), np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory) -> Path:
+    """A folder for runs that are trained once; tests get copies."""
+    return tmp_path_factory.mktemp("originals")
+
+
+@pytest.fixture
+def planted(originals, tmp_path) -> Callable[[str], Path]:
+    """A tiny run that followed one of `PLANS`, as a copy of the test's own."""
+
+    def planted(plan: str) -> Path:
+        if not (trained := originals / plan).exists():
+            plant(trained, TINY, PLANS[plan])
+        return shutil.copytree(trained, tmp_path / "run")
+
+    return planted
 
 
 @pytest.mark.parametrize(
@@ -117,8 +143,8 @@ def np_obs():
     return torch.zeros(2, 4, dtype=torch.float64)
 
 
-def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
-    path = plant(tmp_path / "run", TINY, forced(0.005, end=1.0))
+def test_diagnose_leaves_its_evidence(planted, capsys, monkeypatch):
+    path = planted("collapsed")
     scores = {"widened": [9.0, 8.0], "alone": [1.0, np.nan]}
     proof = Counterfactual(512, 512, 0.37, scores, {}, Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0))
     monkeypatch.setattr(diagnose, "counterfactual", lambda *_: proof)
@@ -164,8 +190,8 @@ def test_a_chunk_is_played_to_its_end_as_an_evaluation_plays_it(tmp_path):
     assert seen in [obs[0].tolist() for obs in asked[1:]]
 
 
-def test_the_end_of_a_training_says_its_verdict(tmp_path):
-    path = plant(tmp_path / "run", TINY, left_alone)
+def test_the_end_of_a_training_says_its_verdict(planted):
+    path = planted("left alone")
     assert RunFolder(path).manifest()["verdict"] in ("healthy", "no gain")
     assert (
         "smallest joint spread" in RunFolder(path).manifest()["diagnosis"]
@@ -184,8 +210,8 @@ def test_bad_input_is_one_line(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_a_request_that_cannot_be_answered_is_one_line(tmp_path, capsys):
-    path = str(plant(tmp_path / "run", TINY, left_alone))
+def test_a_request_that_cannot_be_answered_is_one_line(planted, capsys):
+    path = str(planted("left alone"))
     for words, message in ((["--branches", "1"], "too few for an interval"), (["--against", path], "has no routes")):
         with pytest.raises(SystemExit) as ended:
             main(["diagnose", path, *words])
@@ -209,7 +235,7 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
         ([90], {"at": 3000, "branch_steps": 512}, [BranchPoint(3000, 512)], "collapsed"),
     ],
 )
-def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):
+def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, planted, monkeypatch):
     """At the checkpoints closest to three places, each a quarter of the budget long, until one decides.
 
     Or at the requested place.
@@ -222,7 +248,7 @@ def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_p
         assert of == (3 if len(gains) > 1 else 1)
         return Counterfactual(place.step, place.length, 0.37, {}, {}, gain)
 
-    path = plant(tmp_path / "run", TINY, forced(0.2, begin=0.05, end=1.0))
+    path = planted("narrow")
     monkeypatch.setattr(diagnose, "counterfactual", branched)
     found = diagnose.diagnose(path, branches=2, **asked)
     assert tried == places
@@ -231,9 +257,9 @@ def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_p
     assert len(json.loads((path / "diagnosis.json").read_text())["counterfactuals"]) == len(places)
 
 
-def test_a_policy_that_is_still_wide_has_no_branches(tmp_path):
+def test_a_policy_that_is_still_wide_has_no_branches(planted):
     """Both arms would be the same policy, and clear a suspicion without evidence."""
-    path = plant(tmp_path / "run", TINY, left_alone)
+    path = planted("left alone")
     with pytest.raises(
         InputError, match=r"--branches 2: nothing to widen to 0\.\d+ half-ranges: at step 512 it is 0\."
     ):
@@ -254,8 +280,8 @@ def branched(run, place):
         (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
 
 
-def test_a_later_diagnosis_knows_the_branches_of_every_place(tmp_path):
-    path = plant(tmp_path / "run", TINY, forced(0.2, begin=0.05, end=1.0))
+def test_a_later_diagnosis_knows_the_branches_of_every_place(planted):
+    path = planted("narrow")
     run = RunFolder.open(path)
     (path / "branches" / "other").mkdir(parents=True)
     branched(run, BranchPoint(1024, 512))
@@ -269,8 +295,8 @@ def test_a_later_diagnosis_knows_the_branches_of_every_place(tmp_path):
     assert found.proofs[0].gain.half > alone  # corrected for two places, not for those that were never tried
 
 
-def test_branches_of_the_onset_count_once(tmp_path):
-    path = plant(tmp_path / "run", TINY, forced(0.005, end=1.0))
+def test_branches_of_the_onset_count_once(planted):
+    path = planted("collapsed")
     run = RunFolder.open(path)
     steps, spread = spreads(read_rows(run.metrics_file))
     found = onset(steps, spread, 4096, Limits())
@@ -281,8 +307,8 @@ def test_branches_of_the_onset_count_once(tmp_path):
     assert first.proofs[0].gain == again.proofs[0].gain
 
 
-def test_branches_from_a_place_that_was_still_wide_clear_nothing(tmp_path):
-    path = plant(tmp_path / "run", TINY, left_alone)
+def test_branches_from_a_place_that_was_still_wide_clear_nothing(planted):
+    path = planted("left alone")
     branched(RunFolder.open(path), BranchPoint(512, 1024))
     found = diagnose.diagnose(path)
     assert found.proofs == []
@@ -308,8 +334,8 @@ def test_after_a_sudden_collapse_branches_begin_behind_it(tmp_path, monkeypatch)
     assert seen[0].start >= found.step
 
 
-def test_branches_cannot_begin_behind_the_budget(tmp_path):
-    path = plant(tmp_path / "run", TINY, left_alone)
+def test_branches_cannot_begin_behind_the_budget(planted):
+    path = planted("left alone")
     with pytest.raises(InputError, match=r"--at 5000: must be at most 4,096, the budget of "):
         diagnose.diagnose(path, branches=2, at=5000)
 

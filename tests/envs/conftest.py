@@ -1,12 +1,41 @@
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import gymnasium
+import mujoco
 import pgcontrol_envs
 import pytest
+from pgcontrol_envs import task as of_tasks
 
 from pgcontrol.bench import dm_control
+
+INSTALLED = Path(pgcontrol_envs.__file__).parent
 
 # tasks of the dm_control suite that every test run asks: with contacts, with model fields of their own, many joints
 SUITE = {"dm:cheetah-run", "dm:finger-spin", "dm:fish-swim", "dm:humanoid-run", "dm:manipulator-bring_ball"}
 FEW = {"HalfCheetah-v5", "Hopper-v5", "Reacher-v5"}  # tasks of tests with `v5_slow` that are not slow
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_compiled_once():
+    """The catalogue's model files, which no test changes: the first environment compiles them, others get copies."""
+    load, compiled = of_tasks._load, {}
+
+    def once(read: Callable[[str], Any], xml: str, beside: Path) -> Any:
+        if read != mujoco.MjModel.from_xml_path or Path(xml).is_absolute() or not beside.is_relative_to(INSTALLED):
+            return load(read, xml, beside)
+        if (xml, beside) not in compiled:
+            compiled[xml, beside] = load(read, xml, beside)
+        return copy.copy(compiled[xml, beside])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_tasks, "_load", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

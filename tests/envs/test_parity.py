@@ -102,7 +102,8 @@ def compare_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 
 def test_same_trajectories(v5_slow):
-    terminated, truncated = walk_together(v5_slow, 2050)
+    """Past the longest time limit, 1,000 steps; `test_..._with_a_short_time_limit_...` reaches one many times."""
+    terminated, truncated = walk_together(v5_slow, 1050)
     assert terminated + truncated >= 3
     assert (terminated > 0) == (v5_slow in TERMINATE)
 

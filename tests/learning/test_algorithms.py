@@ -67,7 +67,7 @@ def test_it_improves_a_one_step_task(row, head):
     )
     estimator, rule, rng = row.estimator(options), row.rule(policy, options), torch.Generator().manual_seed(0)
     rewards = []
-    for _ in range(40):
+    for _ in range(20):  # by then every pair has gained at least 0.11
         rollout, _ = collector.collect()
         rewards.append(float(rollout.reward.mean()))
         rule.update(rollout, estimator(rollout.trajectories()), 0.0, rng)
@@ -88,14 +88,15 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
     driven = driver(learner)
     # the first policy's episodes; of asynchronous workers the first report comes after many updates
     first = [episode.length for episode in learner.collector.collect()[1]]
-    lengths = []
+    longest, wanted = 0.0, 2 * sum(first) / len(first)
     try:
-        while learner.steps < config.total_steps:
-            lengths.append(driven.update().get("rollout/ep_len_mean", 0.0))
+        # the highest mean over 100 episodes, because a naive policy gradient can lose again what it learned; once it
+        # is reached, the rest of the budget cannot change the answer
+        while longest <= wanted and learner.steps < config.total_steps:
+            longest = max(longest, driven.update().get("rollout/ep_len_mean", 0.0))
     finally:
         driven.close()
-    # the highest mean over 100 episodes, because a naive policy gradient can lose again what it learned
-    assert max(lengths) > 2 * sum(first) / len(first)
+    assert longest > wanted
 
 
 def test_a_head_of_ones_own_that_has_utilities_is_trained_by_decqn():

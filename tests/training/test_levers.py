@@ -23,6 +23,15 @@ LEVERS = [
 
 
 @pytest.fixture(scope="module")
+def plain() -> torch.Tensor:
+    """The weights after six updates without any of the settings."""
+    learner = Learner(small())
+    for _ in range(6):
+        learner.update()
+    return learner.policy.theta
+
+
+@pytest.fixture(scope="module")
 def averaged(tmp_path_factory):
     """A run whose last three updates of six are averaged, and its weights after each of them."""
     thetas = []
@@ -47,24 +56,18 @@ def test_who_loads_a_run_gets_the_average_of_its_last_part(averaged):
     assert played["eval/mean_reward"] == row["eval/mean_reward"]
 
 
-def test_averaging_changes_nothing_of_the_training_and_resumes_to_the_bit(averaged, tmp_path):
-    plain = Learner(small())
+def test_averaging_changes_nothing_of_the_training_and_resumes_to_the_bit(averaged, plain, tmp_path):
     other = resumes_to_the_bit(small(average_from=0.4), tmp_path)  # from before the checkpoint on
-    for _ in range(6):
-        plain.update()
-    assert torch.equal(plain.policy.theta, other.policy.theta)
-    assert torch.equal(plain.policy.theta, averaged[1][-1].float())
+    assert torch.equal(plain, other.policy.theta)
+    assert torch.equal(plain, averaged[1][-1].float())
     assert other.average.count == 4
     with pytest.raises(InputError, match=r"average_from = 0.5: cannot average: algorithm 'a3c'"):
         Learner(configure({"env": "Hopper-v5", "algorithm": "a3c", "average_from": 0.5}))
 
 
 @pytest.mark.parametrize("lever", LEVERS, ids=str)
-def test_a_lever_changes_the_run_and_resumes_to_the_bit(lever, tmp_path):
-    plain = Learner(small())
-    for _ in range(6):
-        plain.update()
-    assert not torch.equal(plain.policy.theta, resumes_to_the_bit(small(**lever), tmp_path).policy.theta)
+def test_a_lever_changes_the_run_and_resumes_to_the_bit(lever, plain, tmp_path):
+    assert not torch.equal(plain, resumes_to_the_bit(small(**lever), tmp_path).policy.theta)
 
 
 def test_an_average_that_has_not_begun_in_a_resumed_run_is_dropped(averaged):

@@ -1,6 +1,7 @@
 """From a prior to RL: the run starts as the prior, warms up the critic, stays near the prior, and is monitored."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,14 +26,25 @@ from tests.test_cli import run
 from tests.training.test_train import SMALL, small, weights
 
 
+class Priors:
+    """Short runs of heads, by name, each trained when it is first asked for: few tests need all of them.
+
+    Heads that begin with bins have learned their own codes.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __truediv__(self, head: str) -> Path:
+        if not (run := self.folder / head).exists():
+            extra = {"head.warmup": 0.1, "head.codes": 32} if hasattr(catalog.heads()[head].Options, "warmup") else {}
+            pgcontrol.train(small(head=head, total_steps=512, hidden="16", run_dir=str(run), **extra))
+        return run
+
+
 @pytest.fixture(scope="module")
-def priors(tmp_path_factory):
-    """A short run of every head, by name; heads that begin with bins have learned their own codes."""
-    folder = tmp_path_factory.mktemp("priors")
-    for head, kind in catalog.heads().items():
-        extra = {"head.warmup": 0.1, "head.codes": 32} if hasattr(kind.Options, "warmup") else {}
-        pgcontrol.train(small(head=head, total_steps=512, hidden="16", run_dir=str(folder / head), **extra))
-    return folder
+def priors(tmp_path_factory) -> Priors:
+    return Priors(tmp_path_factory.mktemp("priors"))
 
 
 def tuner(prior, **settings) -> Learner:
