@@ -1,5 +1,6 @@
 """Text files from templates."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,12 @@ def template(package: str, name: str, **filters: Callable[[Any], str]) -> Templa
         name: name of the file.
         filters: filters in addition to Jinja's own, `short` and `with_error`.
     """
-    env = Environment(loader=PackageLoader(package, "."), autoescape=".html" in name, undefined=StrictUndefined)
+    return _environment(package, ".html" in name, **filters).get_template(name)
+
+
+@functools.cache  # it keeps the compiled templates
+def _environment(package: str, escaped: bool, **filters: Callable[[Any], str]) -> Environment:
+    env = Environment(loader=PackageLoader(package, "."), autoescape=escaped, undefined=StrictUndefined)
     env.trim_blocks = env.lstrip_blocks = True
     env.filters |= {"short": short, "with_error": with_error} | filters
-    return env.get_template(name)
+    return env

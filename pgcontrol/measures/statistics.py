@@ -37,8 +37,14 @@ def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     With fewer than four scores nothing is cut off: it is the mean. It is NaN if a score is NaN.
     """
     scores = np.asarray(scores, float)
-    unknown = np.isnan(scores)  # SciPy is slow if there are any
-    return np.where(unknown.any(axis), np.nan, scipy.stats.trim_mean(np.where(unknown, 0.0, scores), 0.25, axis))
+    unknown = np.isnan(scores)
+    known, n = np.where(unknown, 0.0, scores), scores.shape[axis]
+    cut = n // 4
+    # the same numbers as SciPy's trim_mean, which takes 0.6 ms; a report has tens of thousands
+    middle = [slice(None)] * known.ndim
+    middle[axis] = slice(cut, n - cut)
+    kept = np.partition(known, (cut, n - cut - 1), axis)[tuple(middle)]
+    return np.where(unknown.any(axis), np.nan, kept.mean(axis))
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:

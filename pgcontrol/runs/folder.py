@@ -122,7 +122,7 @@ class RunFolder:
         require_plugins(self.manifest().get("plugins", {}), self.path)
         settings = self.settings()
         require_named(str(settings.get("env")))
-        if self.cloned:
+        if "dataset" in settings:
             raise InputError(self.use_of_clone())
         return configure(settings)
 
@@ -177,11 +177,16 @@ def _fresh_name(config: Config | CloneConfig) -> Path:
     return files.free(Path("runs") / task / f"{config.head.name}-{config.method}-s{config.seed}-{stamp}", "-")
 
 
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
 def _provenance() -> dict[str, Any]:
     return {
         "command": sys.argv,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | _versions(),
         "host": {"name": platform.node(), "machine": platform.machine(), "cores": os.cpu_count()},
         "git": revisions.revision(),
     }
