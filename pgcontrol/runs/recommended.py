@@ -47,6 +47,10 @@ class Recommendation(NamedTuple):
 
 
 STEP = "algorithm.learning_rate"
+# PPO as in most libraries. The settings of some tasks were found together with these
+USUAL = {"rollout_steps": 128, "algorithm.gamma": 0.99, "algorithm.gae_lambda": 0.95, "critic_trunk": "mlp"}
+USUAL |= {"algorithm.minibatch": 256, "algorithm.epochs": 10, "algorithm.reuse": 1, "algorithm.clip": 0.2}
+USUAL |= {"algorithm.adaptive_kl": None, "algorithm.value_coef": 0.5, "algorithm.critic_epochs": 0}
 
 # General rows come first; if two rows set the same key, the later one wins. Comments name the source of the values: a
 # search in experiments/, the default of another library, or tuning by hand.
@@ -63,7 +67,9 @@ TABLE = (
     Recommendation(ANY, ("token",), {STEP: 1e-3}),
     # token_offset_search.yaml, five tasks, one seed
     Recommendation(ANY, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.2, STEP: 3e-4}),
-    # one task, every head
+    # one task, every head; first the settings that were not searched on it
+    Recommendation(("Swimmer-v5", "Needle-v0", *MODAL), ANY, USUAL, ("ppo",)),
+    Recommendation(legged, ANY, USUAL, ("ppo",)),
     # swimmer_search.yaml, two seeds: a stroke is rewarded seconds later; with γ = 0.99 PPO gets a tenth of the return
     Recommendation(("Swimmer-v5",), ANY, {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99}),
     Recommendation(("Swimmer-v5",), ANY, {"num_envs": 8, "rollout_steps": 512}),
