@@ -1,4 +1,4 @@
-"""Which levers of levers.yaml, levers_natural.yaml and levers_symmetric.yaml are kept, by the rule in their design.
+"""Which levers of levers.yaml, levers_reppo.yaml, levers_natural.yaml and levers_symmetric.yaml are kept.
 
     python experiments/levers.py
 
@@ -25,7 +25,7 @@ from pgcontrol.sweep import results  # noqa: E402
 from pgcontrol.sweep.sweep import Sweep, read_sweep  # noqa: E402
 from pgcontrol.text import p_value  # noqa: E402
 
-NAMES = ("levers", "levers_natural", "levers_symmetric")
+NAMES = ("levers", "levers_reppo", "levers_natural", "levers_symmetric")
 SHARE, LEVEL, TASKS = 0.05, 0.05, 2
 # a lever gets more than its first seeds if its mean difference over the tasks is at least GO_ON; it is judged with all
 GO_ON, FIRST, ALL = 0.1, 2, 8
