@@ -41,24 +41,31 @@ class CriticFit:
         return self.policy.critic.loss(self.policy.criticise(theta, obs), target).mean(), {}
 
     def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
-        """Fit the critic. The metrics are the mean loss during the fit, and the explained variance before it.
+        """Fit the critic to one rollout with targets [T, N]. The metrics are those of `fit`, and the explained
+        variance before it.
+        """
+        theta, loss = self.fit(theta, rollout.obs.flatten(0, 1), target.flatten(), rng)
+        return theta, loss | {"train/explained_variance": explained_variance(rollout.value, target)}
+
+    def fit(self, theta: Tensor, obs: Tensor, target: Tensor, rng: Generator) -> Moved:
+        """Fit the critic. The metric is the mean loss during the fit.
 
         Args:
             theta: weights [P].
-            rollout: T x N choices.
-            target: targets [T, N].
+            obs: [B, O], normalised.
+            target: targets [B].
             rng: random stream for the order of minibatches.
         """
-        options, obs, goal = self.options, rollout.obs.flatten(0, 1), target.flatten()
+        options = self.options
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
         losses = list[Tensor]()
         self.step.rows = min(options.critic_minibatch, len(obs))
         for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
-                theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], goal[rows])
+                theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], target[rows])
                 losses.append(metrics.values[0])
         loss = float(torch.stack(losses).mean()) if losses else 0.0
-        return theta, {"train/value_loss": loss, "train/explained_variance": explained_variance(rollout.value, target)}
+        return theta, {"train/value_loss": loss}
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, for a checkpoint."""

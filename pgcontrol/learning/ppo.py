@@ -68,6 +68,7 @@ class ClippedSurrogate(Rule):
             least=0,
             most=1000,
         )
+        critic_reuse: bool = option(False, "with reuse: the critic's own passes use the older rollouts, too")
 
     def set_up(self) -> None:
         policy, options = self.policy, self.options
@@ -117,7 +118,8 @@ class ClippedSurrogate(Rule):
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
         """Epochs x whole minibatches, and those of the critic's own passes."""
-        return options.epochs * (options.reuse * samples // options.minibatch) + critic_steps(options, samples)
+        fitted = samples * (options.reuse if options.critic_reuse else 1)
+        return options.epochs * (options.reuse * samples // options.minibatch) + critic_steps(options, fitted)
 
     @classmethod
     def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
@@ -126,7 +128,8 @@ class ClippedSurrogate(Rule):
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Run epochs of shuffled minibatches; see `Rule.update`."""
-        rate = decayed(self.options, progress) * self.scale
+        options = self.options
+        rate = decayed(options, progress) * self.scale
         samples = self.samples(rollout, estimate)
         theta, adam, history = self.descend(rollout, samples, rate, rng)
         metrics = means(history)
@@ -134,7 +137,9 @@ class ClippedSurrogate(Rule):
         require_ratio_one(history[0].of("ratio_error"), self.compilation)
         fitted: dict[str, float] = {}
         if self.critic_fit:
-            theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
+            newest = rollout.obs.flatten(0, 1), estimate.target.flatten()
+            fit_to = (samples.obs, samples.target) if options.critic_reuse else newest
+            theta, fitted = self.critic_fit.fit(theta, *fit_to, rng)
         move(self.policy, theta)
         self.adam = adam
         if "entropy_loss" not in metrics:

@@ -123,6 +123,22 @@ def rule(c: Collector, **options) -> ClippedSurrogate:
     return ClippedSurrogate(c.policy, ClippedSurrogate.Options(minibatch=16, epochs=2, **options), estimator=ESTIMATOR)
 
 
+@pytest.mark.parametrize(("critic_reuse", "steps"), [(False, [4, 4, 4]), (True, [4, 8, 12])])
+def test_the_critics_own_passes_can_use_the_older_rollouts_too(critic_reuse, steps):
+    c = collector()
+    one = rule(c, reuse=3, critic_epochs=1, critic_minibatch=16, value_coef=0.0, critic_reuse=critic_reuse)
+    assert one.critic_fit is not None
+    taken, before = [], 0
+    for _ in range(3):
+        rollout, _ = c.collect()
+        one.update(rollout, rollout.estimate(ESTIMATOR), 0.0, rng())
+        taken.append(int(one.critic_fit.adam.steps) - before)
+        before = int(one.critic_fit.adam.steps)
+    assert taken == steps
+    of = one.options
+    assert one.gradient_steps(of, 64) == 2 * 12 + steps[-1]  # of an update once all older rollouts are there
+
+
 def test_the_first_update_is_the_same_and_the_next_has_more_to_learn_from():
     plain, reusing = collector(), collector()
     rows = []
