@@ -7,7 +7,8 @@ import yaml
 
 from pgcontrol.sweep.sweep import read_sweep
 
-SWEEPS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+SWEEPS = [file for file in FILES if not file.name.endswith(".found.yaml")]
 
 
 @pytest.fixture(scope="module")

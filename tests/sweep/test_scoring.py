@@ -210,4 +210,6 @@ def test_the_benchmark_has_one_recipe_for_all_eleven_tasks_with_ten_seeds():
     assert set(sweep.references) == set(sweep.envs())
     assert len(sweep.arms()) == 1
     assert {key.seed for key in (cell.key for cell in sweep.cells)} == set(range(10))
-    assert {cell.episodes for cell in sweep.cells} == {100}
+    episodes = {cell.key.env: cell.episodes for cell in sweep.cells}
+    # their scores differ more between start states than between policies
+    assert episodes == dict.fromkeys(sweep.envs(), 100) | {"Reacher-v5": 1000, "Pusher-v5": 1000}
