@@ -17,11 +17,12 @@ from pgcontrol.sweep.trials import TrialRow
 HEAD = """\
 # What the search of {name} found: the sweep's reported runs use it. Written by `pgcontrol compare {name}`.
 """
+SUFFIX = ".found.yaml"
 
 
 def file_of(sweep: Path) -> Path:
     """The file with the found settings of a sweep."""
-    return sweep.with_suffix(".found.yaml")
+    return sweep.with_suffix(SUFFIX)
 
 
 def read(file: Path) -> dict[str, Settings]:

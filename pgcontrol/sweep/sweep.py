@@ -115,6 +115,9 @@ def read_sweep(path: Path, checked: bool = True) -> Sweep:
     Raises:
         InputError: no such file, an unknown key, or a cell with an invalid setting; one line that names it.
     """
+    if path.name.endswith(found.SUFFIX):
+        sweep = f"{path.name.removesuffix(found.SUFFIX)}.yaml"
+        raise InputError(f"{path}: contains the settings that a search found; name its sweep, {sweep}")
     tree = yaml_file.read(path, "question, arms and grid")
     tree = {"on" if key is True else key: value for key, value in tree.items()}  # YAML reads `on` as a boolean
     try:
@@ -273,10 +276,10 @@ def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
 def _episodes(given: Any, envs: set[str]) -> dict[str, int]:
     """Task -> number of episodes that score a final policy."""
     if not isinstance(given, dict):
-        return dict.fromkeys(envs, read("episodes", given, int, SCORED))
+        return dict.fromkeys(envs, int(read("episodes", given, int, SCORED)))
     named = references.by_task(given, "episodes", envs, "numbers, such as {Reacher-v5: 1000}")
     counts = {env: read(f"episodes: {env}", value, int, SCORED) for env, value in named.items()}
-    return dict.fromkeys(envs, EPISODES) | counts
+    return {**dict.fromkeys(envs, EPISODES), **counts}
 
 
 def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -197,3 +197,9 @@ def test_a_name_that_no_folder_can_have_is_refused_when_it_is_read(arms, tmp_pat
         InputError, match=r"on Reacher-v5 makes a folder name of \d+ bytes, more than 200; shorten the arm"
     ):
         read_sweep(tmp_path / "long.yaml")
+
+
+def test_found_settings_are_no_sweep(tmp_path):
+    (tmp_path / "heads.found.yaml").write_text("gaussian: {settings: {}}")
+    with pytest.raises(InputError, match=r"that a search found; name its sweep, heads.yaml$"):
+        read_sweep(tmp_path / "heads.found.yaml")
