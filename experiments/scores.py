@@ -75,10 +75,10 @@ def readme(recipe: Queries, best: Queries | None, peers: Queries | None) -> str:
     columns = ["task", "one recipe", "worst seed", "best settings", "published", "SB3's PPO"]
     lines = []
     for env in recipe.envs():
-        one, own, other = of(recipe, env, RECIPE), of(best, env, BEST), of(peers, env, SHIPPED)
-        ours = [str(one.score), short(one.worst)] if one else ["", ""]
-        theirs = [str(found.score) if found else "" for found in (own, other)]
-        lines.append([env, *ours, theirs[0], said(recipe.sweep.references.get(env, ())), theirs[1]])
+        one = standing(recipe, env, RECIPE)
+        theirs = [str(found.score) if found else "" for found in (of(best, env, BEST), of(peers, env, SHIPPED))]
+        known = said(recipe.sweep.references.get(env, ()))
+        lines.append([env, str(one.score), short(one.worst), theirs[0], known, theirs[1]])
     filled = [0, *(column for column in range(1, len(columns)) if any(line[column] for line in lines))]
     shown = [[cells[column] for column in filled] for cells in (columns, *lines)]
     words = (
@@ -94,9 +94,9 @@ def tasks(recipe: Queries, best: Queries | None) -> str:
     """The part of docs/tasks.md."""
     lines = []
     for env in recipe.envs():
-        one, own = of(recipe, env, RECIPE), of(best, env, BEST)
+        scores = [short(standing(recipe, env, RECIPE).score.estimate)]
+        scores.append(short(own.score.estimate) if (own := of(best, env, BEST)) else "")
         minutes = float(np.median([row.seconds for row in recipe.of(env, RECIPE)])) / 60
-        scores = [short(found.score.estimate) if found else "" for found in (one, own)]
         random = short(RANDOM[env]) if env in RANDOM else ""
         lines.append([env, random, *scores, said(recipe.sweep.references.get(env, ())), f"{minutes:.1f}"])
     return table(["task", "random", "one recipe", "best settings", "published", "minutes"], lines)
